@@ -1,0 +1,1 @@
+"""The contracts of Fakturo: topics, event types, envelope, codec. Imports nothing else of the project."""

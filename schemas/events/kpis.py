@@ -1,0 +1,34 @@
+"""KPI values as the `kpi` agent publishes them."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+KPI_UPDATED = "fakturo.kpi.updated.v1"
+
+PORTFOLIO = "portfolio"
+"""The account of a value that is over all customers."""
+
+
+class KpiUpdated(msgspec.Struct, frozen=True, kw_only=True):
+    """One KPI of an account (or `portfolio`) over `window` ("30d", "90d", "365d", "lifetime") as of the day `as_of`.
+
+    `value` is None where the denominator is 0. `basis` tells the value first reported from one restated later.
+    """
+
+    kpi: str
+    window: str
+    account: str
+    as_of: date
+    value: Decimal | None
+    unit: str
+    currency: str | None
+    numerator: Decimal | None
+    denominator: Decimal | None
+    basis: Literal["as_reported", "restated"]
+    definition: str
+
+
+TYPES: dict[str, type[msgspec.Struct]] = {KPI_UPDATED: KpiUpdated}

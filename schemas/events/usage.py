@@ -1,0 +1,99 @@
+"""Usage: what upstream systems send, the corrections of it, the rated statement and the threshold alert."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from fakturo.schemas.envelope import Instant
+
+USAGE_CORRECTED = "fakturo.usage.corrected.v1"
+USAGE_RATED = "fakturo.usage.rated.v1"
+THRESHOLD_CROSSED = "fakturo.usage.threshold_crossed.v1"
+
+
+class PeriodBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """A half-open period [start, end) of instants."""
+
+    start: Instant
+    end: Instant
+
+
+class EventIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """The identity of a usage event: CloudEvents `source` and `id`."""
+
+    source: str
+    id: str
+
+
+class UsageCorrected(msgspec.Struct, frozen=True, kw_only=True):
+    """Replaces the event that `corrects` names by the CloudEvent `replacement`; None voids it."""
+
+    corrects: EventIdentity
+    replacement: dict[str, Any] | None
+
+
+class NextTier(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next unit costs: the tier after `up_to`, reached after `remaining` more units."""
+
+    remaining: Decimal
+    unit_amount: Decimal
+
+
+class RatedSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """One slice of a period, rated by itself: a price or plan change inside a period splits it.
+
+    `amount_exact` carries at most 24 decimals; `amount_minor` is it rounded once, half away from zero.
+    `quantities` explains a grouped meter: canonical JSON of the group's dimensions -> quantity.
+    """
+
+    period: PeriodBounds
+    quantity: Decimal
+    amount_exact: Decimal
+    amount_minor: int
+    price_hash: str
+    explanation: str
+    quantities: dict[str, Decimal] = {}
+
+
+class UsageRated(msgspec.Struct, frozen=True, kw_only=True):
+    """The running statement of a metered item and period; with `final`, what invoicing bills.
+
+    The totals are the sums of `slices`. `as_of` is the watermark, or the newest event time, that it holds.
+    """
+
+    account: str
+    subscription_id: str
+    subscription_item: str
+    product_code: str
+    meter: str
+    dimensions: tuple[str, ...]
+    period: PeriodBounds
+    quantity: Decimal
+    amount_exact: Decimal
+    amount_minor: int
+    currency: str
+    as_of: Instant
+    slices: tuple[RatedSlice, ...]
+    final: bool
+    next_tier: NextTier | None = None
+    recorded_at: Instant | None = None
+
+
+class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage of a meter crossed `threshold`, a quantity or an amount in minor units of `currency`."""
+
+    account: str
+    meter: str
+    threshold: Decimal
+    period: PeriodBounds
+    quantity: Decimal | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
+TYPES: dict[str, type[msgspec.Struct]] = {
+    USAGE_CORRECTED: UsageCorrected,
+    USAGE_RATED: UsageRated,
+    THRESHOLD_CROSSED: ThresholdCrossed,
+}

@@ -1,0 +1,171 @@
+"""The map of the system: every topic, who writes it, who reads it, its key and how long it is kept.
+
+Place     `fakturo topics apply` creates these; agents and producers name topics only through this file, so a
+          reader who wants to know where an event goes next looks here.
+Flow      sf.cdc.* -> contracts -> billing.contracts -> usage, invoicing, kpi
+          billing.usage -> usage -> billing.rated -> invoicing -> billing.invoices -> ledger, kpi
+          billing.payments -> ledger -> billing.ledger -> kpi -> billing.kpis
+"""
+
+from dataclasses import dataclass
+
+MEGABYTE = 1_048_576
+BODY_BYTES_MAX = 4 * MEGABYTE
+DEAD_LETTER_BODY_BYTES_MAX = 5 * MEGABYTE
+DAY_SECONDS = 86_400
+
+CLOCK_ADVANCED = "fakturo.clock.advanced.v1"
+SEQUENCE_HEADER = "fakturo-sequence"
+"""Gapless number, from 1, of a record among those of its topic and partition; ASCII digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic.
+
+    `owner` is the agent that alone writes it, or None where others write it (then there is no sequence to check).
+    `readers` are our agents' names. `retention_days` None keeps for ever; a compacted topic keeps the last record
+    of each key, so its sequence may jump forward.
+    """
+
+    name: str
+    key: str
+    owner: str | None
+    readers: tuple[str, ...]
+    description: str
+    compacted: bool = False
+    retention_days: int | None = 7
+    body_bytes_max: int = BODY_BYTES_MAX
+
+    @property
+    def dead_letter_name(self) -> str:
+        """Return the name of the topic that takes what of this one cannot be processed."""
+        return f"{self.name}.dlq"
+
+
+def _change_data(sobject: str) -> Topic:
+    return Topic(
+        name=f"sf.cdc.{sobject}",
+        key="18-character record id",
+        owner=None,
+        readers=("contracts",),
+        description=f"Salesforce Change Data Capture of {sobject}, one record a record id, canonical form.",
+        retention_days=30,
+    )
+
+
+SF_ACCOUNT = _change_data("Account")
+SF_ORDER = _change_data("Order")
+SF_ORDER_ITEM = _change_data("OrderItem")
+SF_PRODUCT = _change_data("Product2")
+SF_TOPICS = (SF_ACCOUNT, SF_ORDER, SF_ORDER_ITEM, SF_PRODUCT)
+
+USAGE = Topic(
+    name="billing.usage",
+    key="any; the account id is best",
+    owner=None,
+    readers=("usage",),
+    description="Usage events of upstream systems; `subject` is the account, `time` the event time.",
+    retention_days=30,
+)
+PAYMENTS = Topic(
+    name="billing.payments",
+    key="account",
+    owner=None,
+    readers=("ledger",),
+    description="Payments received, failed, refunded and charged back, from banks and payment providers.",
+    retention_days=30,
+)
+CONTRACTS = Topic(
+    name="billing.contracts",
+    key="account/kind/id",
+    owner="contracts",
+    readers=("usage", "invoicing", "kpi"),
+    description="Accounts and subscriptions, each with all its effective-dated versions.",
+    compacted=True,
+    retention_days=None,
+)
+RATED = Topic(
+    name="billing.rated",
+    key="account/kind/id/period",
+    owner="usage",
+    readers=("invoicing",),
+    description="The running usage statement of an item and period; `final` once, when the period is complete.",
+    compacted=True,
+    retention_days=None,
+)
+ALERTS = Topic(
+    name="billing.alerts",
+    key="account",
+    owner="usage",
+    readers=(),
+    description="Thresholds of quantity or money crossed by usage.",
+)
+INVOICES = Topic(
+    name="billing.invoices",
+    key="account",
+    owner="invoicing",
+    readers=("ledger", "kpi"),
+    description="Invoices and credit notes: what accounting consumes.",
+    retention_days=None,
+)
+LEDGER = Topic(
+    name="billing.ledger",
+    key="account",
+    owner="ledger",
+    readers=("kpi",),
+    description="Journals posted, each in balance.",
+    retention_days=None,
+)
+KPIS = Topic(
+    name="billing.kpis",
+    key="account/kind/id/period",
+    owner="kpi",
+    readers=(),
+    description="The newest value of each KPI, window and account.",
+    compacted=True,
+    retention_days=None,
+)
+RELAY_PROGRESS = Topic(
+    name="fakturo.relay.progress",
+    key="transactional id",
+    owner="relay",
+    readers=("relay",),
+    description="How far each relay has published its outbox, written in the same Kafka transaction.",
+    compacted=True,
+    retention_days=None,
+)
+
+INPUT_TOPICS = (*SF_TOPICS, USAGE, PAYMENTS)
+"""The topics that others write and that the clock driver ticks."""
+
+OUTPUT_TOPICS = (CONTRACTS, RATED, ALERTS, INVOICES, LEDGER, KPIS)
+
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS, RELAY_PROGRESS)}
+
+
+def read_by(agent: str) -> tuple[Topic, ...]:
+    """Return the topics that `agent` reads, in the map's order."""
+    return tuple(topic for topic in TOPICS.values() if agent in topic.readers)
+
+
+def written_by(agent: str) -> tuple[Topic, ...]:
+    """Return the topics that `agent` alone writes, in the map's order (dead-letter topics apart)."""
+    return tuple(topic for topic in TOPICS.values() if topic.owner == agent)
+
+
+def dead_letter_topics() -> tuple[Topic, ...]:
+    """Return the dead-letter topic of every topic that an agent of ours reads."""
+    return tuple(
+        Topic(
+            name=topic.dead_letter_name,
+            key="as received",
+            owner=None,
+            readers=(),
+            description=f"What of {topic.name} could not be processed: bytes and headers as received.",
+            retention_days=None,
+            body_bytes_max=DEAD_LETTER_BODY_BYTES_MAX,
+        )
+        for topic in TOPICS.values()
+        if topic.readers and topic is not RELAY_PROGRESS
+    )
