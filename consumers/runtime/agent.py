@@ -1,0 +1,37 @@
+"""The contract between the runtime and an agent: `handle`, `advance`, `flush`, free of Faust and Kafka.
+
+Place     runner -> processor -> [this] -> engine and the agent's store.
+Promise   each call runs in one Postgres transaction that also moves the cursor and holds the outbox rows, so an
+          agent's effects happen once however often a batch is delivered.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from fakturo.consumers.runtime.records import Record
+from fakturo.consumers.runtime.transaction import Transaction
+
+
+class Agent(Protocol):
+    """One agent: reads the topics that `schemas/topics.py` gives to `name`, owns the Postgres schema of that name."""
+
+    name: str
+
+    async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
+        """Apply `batch` (partition order kept, clock ticks taken out) to the books.
+
+        A record that can't be processed is given to `tx.reject`; one whose reference is missing to `tx.park`.
+
+        Raises:
+            BadEvent: this record is bad; the runtime dead-letters it and runs the rest again.
+        """
+
+    async def advance(self, to: datetime, tx: Transaction) -> bool:
+        """Do a bounded part of what falls due as time reaches `to`; return whether more remains.
+
+        Called again, each time in a transaction of its own, until it returns False; only then is the tick passed on.
+        """
+
+    async def flush(self, tx: Transaction) -> None:
+        """Publish what changed since the last flush and is published at most once in a while (running statements)."""

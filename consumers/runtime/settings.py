@@ -1,0 +1,61 @@
+"""The settings of every process, from the environment; all problems are named at once, before anything starts.
+
+Place     read once by the command line, handed down as a value; nothing else reads the environment.
+Prefix    `FAKTURO_`, but for `DATABASE_URL`, whose name is everybody's.
+"""
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fakturo.consumers.runtime.errors import SettingsFault
+
+
+class Settings(BaseSettings):
+    """What a process needs to know. Names in the environment are `FAKTURO_` and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="FAKTURO_", extra="ignore", frozen=True)
+
+    kafka: str = Field(description="bootstrap servers, host:port[,host:port]")
+    database_url: str = Field(validation_alias="DATABASE_URL", description="postgresql://user@host:port/name")
+    home: Path = Field(default=Path(".fakturo"), description="where the embedded stack keeps its books and logs")
+    partitions: int = Field(default=4, ge=1, le=1024, description="partitions of every topic; chosen once")
+    topic_prefix: str = Field(default="", description="put before every topic name and group id, for tests")
+    catalog: Path | None = Field(default=None, description="the price list that the contracts agent publishes")
+    seller_name: str = Field(default="Fakturo Seller")
+    seller_country: str = Field(default="US")
+    seller_timezone: str = Field(default="UTC", description="zone of accounts that name none")
+    invoice_series: str = Field(default="INV", description="prefix of the invoice numbers")
+    grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
+    billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
+    interim_seconds: float = Field(default=1.0, ge=0, description="pause between interim outputs; 0: only on ticks")
+    parked_seconds_max: int = Field(default=30 * 86_400, ge=1, description="parked longer than this: a dead letter")
+    event_bytes_max: int = Field(default=1_048_576, description="a larger event is dead-lettered")
+    batch_records_max: int = Field(default=5000, ge=1)
+    instance: str = Field(default="0", description="which worker of the agent this is; static membership")
+    session_seconds: float = Field(default=30.0, gt=0, description="Kafka session timeout")
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port")
+    metrics_host: str = Field(default="127.0.0.1")
+    log_format: str = Field(default="json", pattern="^(json|console)$")
+    statement_timeout_seconds: float = Field(default=60.0, gt=0)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        SettingsFault: one sentence that names every setting that is missing or wrong.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(_problem(detail["loc"], detail["msg"]) for detail in error.errors())
+        raise SettingsFault(f"settings: {problems}") from error
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else "?"
+    variable = name if name == "DATABASE_URL" else f"FAKTURO_{name.upper()}"
+    return f"{variable} is not set" if message == "Field required" else f"{variable}: {message}"
