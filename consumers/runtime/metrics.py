@@ -1,0 +1,108 @@
+"""Every metric of Fakturo in one table: name, kind, labels, help; the unit comes last in the name.
+
+Place     runners, processor, relay and agents -> [this] -> `/metrics` (health.py) -> Prometheus.
+Labels    closed sets alone: agent, topic, partition, outcome, reason, kind, currency; never an account.
+Zeroes    `initialise` creates the known label sets at 0, so that a rate or an alert sees the first increment.
+Source    Prometheus, "Metric and label naming" and "Instrumentation: avoid missing metrics".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from fakturo.schemas.dead_letters import DeadLetterReason
+from fakturo.schemas.topics import read_by
+
+PREFIX = "fakturo_"
+OUTCOMES = ("applied", "duplicate", "late", "parked", "released", "dead_lettered")
+"""What can become of an event: the values of the label `outcome`."""
+
+LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+END_TO_END_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One row of the table, as the documentation and the tests of the alert rules read it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+
+
+CATALOGUE: dict[str, Family] = {}
+"""All families by their full name."""
+
+disable_created_metrics()
+
+
+def _row(name: str, kind: str, labels: tuple[str, ...], text: str) -> str:
+    full = PREFIX + name
+    CATALOGUE[full] = Family(full, kind, labels, text)
+    return full
+
+
+def _counter(name: str, labels: tuple[str, ...], text: str) -> Counter:
+    return Counter(_row(name, "counter", labels, text), text, labels)
+
+
+def _gauge(name: str, labels: tuple[str, ...], text: str) -> Gauge:
+    return Gauge(_row(name, "gauge", labels, text), text, labels)
+
+
+def _histogram(name: str, labels: tuple[str, ...], text: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(_row(name, "histogram", labels, text), text, labels, buckets=buckets)
+
+
+_AGENT = ("agent",)
+_PARTITION = ("agent", "topic", "partition")
+
+EVENTS = _counter("events_total", ("agent", "topic", "outcome"), "Events processed, by what became of them.")
+DEAD_LETTERS = _counter("dead_letters_total", ("agent", "topic", "reason"), "Events dead-lettered, by reason.")
+BATCH_SECONDS = _histogram("batch_seconds", _AGENT, "Time from a batch's BEGIN to its COMMIT.", LATENCY_SECONDS)
+END_TO_END_SECONDS = _histogram(
+    "end_to_end_seconds", _AGENT, "Time from the broker's append to the COMMIT.", END_TO_END_BUCKETS_SECONDS
+)
+LAG_RECORDS = _gauge("consumer_lag_records", _PARTITION, "Offsets between the cursor and the end of the partition.")
+LAG_SECONDS = _gauge("consumer_lag_seconds", _PARTITION, "How long the cursor has stood behind the partition's end.")
+PARKED = _gauge("parked_events", _AGENT, "Events that wait for a reference.")
+OLDEST_PARKED_AGE = _gauge("oldest_parked_age_seconds", _AGENT, "Age of the oldest parked event.")
+OUTBOX_PENDING = _gauge("outbox_pending", _AGENT, "Outbox rows not yet known to be in Kafka.")
+OUTBOX_OLDEST_AGE = _gauge("outbox_oldest_age_seconds", _AGENT, "Age of the oldest outbox row.")
+RELAY_PUBLISHED = _counter("relay_published_total", _AGENT, "Records that the relay committed to Kafka.")
+RELAY_TRANSACTION_SECONDS = _histogram(
+    "relay_transaction_seconds", _AGENT, "Time of the relay's Kafka transaction, begin to commit.", LATENCY_SECONDS
+)
+RELAY_STOPPED = _gauge("relay_stopped", _AGENT, "1 while the relay of the agent has stopped and needs a person.")
+REBALANCES = _counter("rebalances_total", _AGENT, "Assignments received from the group coordinator.")
+ASSIGNED_PARTITIONS = _gauge("assigned_partitions", _AGENT, "Partitions that this worker reads now.")
+PARTITIONS_STOPPED = _gauge("partitions_stopped", _AGENT, "Partitions stopped by an unknown exception.")
+WATERMARK_TIMESTAMP = _gauge("watermark_timestamp_seconds", _AGENT, "What time has reached for the agent (Unix time).")
+INVOICES = _counter("invoices_total", ("kind", "currency"), "Invoices and credit notes finalized.")
+LEDGER_IMBALANCE = _gauge("ledger_imbalance_minor", (), "Sum of all postings, in minor units: must be 0.")
+BUILD_INFO = _gauge("build_info", ("version",), "1, labelled with the version that runs.")
+
+
+def initialise(agent: str) -> None:
+    """Create at 0 the label sets that `agent` can have, and say which version runs."""
+    BUILD_INFO.labels(version("fakturo")).set(1)
+    for family in (BATCH_SECONDS, END_TO_END_SECONDS, REBALANCES, ASSIGNED_PARTITIONS, PARTITIONS_STOPPED):
+        family.labels(agent)
+    for topic in read_by(agent):
+        for outcome in OUTCOMES:
+            EVENTS.labels(agent, topic.name, outcome)
+        for reason in DeadLetterReason:
+            DEAD_LETTERS.labels(agent, topic.name, reason.value)
+
+
+def initialise_relay(agents: Iterable[str]) -> None:
+    """Create at 0 the label sets of a relay process that serves `agents`."""
+    BUILD_INFO.labels(version("fakturo")).set(1)
+    for agent in agents:
+        for family in (RELAY_PUBLISHED, RELAY_TRANSACTION_SECONDS, RELAY_STOPPED, OUTBOX_PENDING, OUTBOX_OLDEST_AGE):
+            family.labels(agent)
+        for family in (PARKED, OLDEST_PARKED_AGE):
+            family.labels(agent)
