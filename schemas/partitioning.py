@@ -31,6 +31,7 @@ def murmur2(data: bytes) -> int:
     return result ^ (result >> 15)
 
 
-def partition_for(account: str, partition_count: int) -> int:
-    """Return the partition of `account` among `partition_count`, as Kafka's default partitioner for its UTF-8 key."""
-    return (murmur2(account.encode()) & 0x7FFFFFFF) % partition_count
+def partition_for(key: str | bytes, partition_count: int) -> int:
+    """Return the partition of `key` (an account id) among `partition_count`, as Kafka's default partitioner does."""
+    data = key.encode() if isinstance(key, str) else key
+    return (murmur2(data) & 0x7FFFFFFF) % partition_count
