@@ -36,7 +36,7 @@ class Family:
 CATALOGUE: dict[str, Family] = {}
 """All families by their full name."""
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def _row(name: str, kind: str, labels: tuple[str, ...], text: str) -> str:
