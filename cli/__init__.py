@@ -1,0 +1,1 @@
+"""The `fakturo` command: what a person or a script types. One file a subject; the books are only read here."""

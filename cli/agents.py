@@ -1,0 +1,36 @@
+"""`fakturo agent NAME`: one process of one agent, of the relay or of the clock.
+
+Place     started by a deployment, by `fakturo up` or `demo`; reads its settings from the environment and nothing else.
+"""
+
+import asyncio
+import importlib
+
+from fakturo.consumers.runtime.errors import SettingsFault
+from fakturo.consumers.runtime.settings import load_settings
+
+AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi")
+"""The agents that have a handler; each module `fakturo.consumers.<name>.app` has `run(settings) -> int`."""
+
+PROCESSES = (*AGENTS, "relay", "clock")
+
+
+def run_agent(name: str) -> int:
+    """Run the process called `name` until it is told to stop; return its exit status.
+
+    Raises:
+        SettingsFault: an unknown name, or a setting that is missing or wrong.
+    """
+    if name not in PROCESSES:
+        raise SettingsFault(f"agent {name!r} is none of {', '.join(PROCESSES)}")
+    settings = load_settings()
+    if name == "relay":
+        from fakturo.consumers.runtime.relay import run_relay
+
+        return asyncio.run(run_relay(settings, AGENTS))
+    if name == "clock":
+        from fakturo.producers.clock import run_clock
+
+        return asyncio.run(run_clock(settings))
+    module = importlib.import_module(f"fakturo.consumers.{name}.app")
+    return int(module.run(settings))
