@@ -1,0 +1,133 @@
+"""What tests stand on: one broker and one database server a session, a fresh database and topic prefix a test.
+
+Place     every test that talks to the world asks for `environment` (child processes), `settings` (in this process), or
+          the single parts. By default both are the embedded ones; FAKTURO_TEST_BROKER=apache takes a real Apache Kafka
+          (`make test-kafka`); FAKTURO_KAFKA and DATABASE_URL take what you have running.
+"""
+
+import asyncio
+import inspect
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from fakturo.cli.stack.broker import EmbeddedBroker
+from fakturo.cli.stack.kafka import ApacheKafka
+from fakturo.cli.stack.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return host:port of the session's broker."""
+    folder = tmp_path_factory.mktemp("broker")
+    if os.environ.get("FAKTURO_TEST_BROKER") == "apache":
+        with ApacheKafka(folder) as kafka:
+            yield kafka.bootstrap
+    elif external := os.environ.get("FAKTURO_KAFKA"):
+        yield external
+    else:
+        broker = EmbeddedBroker(folder)
+        yield broker.start()
+        broker.kill()  # its folder goes too: no last snapshot
+
+
+@pytest.fixture(scope="session")
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a database on the session's server, from which others are created."""
+    if external := os.environ.get("DATABASE_URL"):
+        yield external
+        return
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(database_server: str) -> Iterator[str]:
+    """Return the name of a migrated database that no test writes to."""
+    from fakturo.consumers.runtime.database import migrate
+
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    _execute(database_server, f"create database {name}")
+    run_anywhere(lambda: migrate(_with_database(database_server, name)))
+    yield name
+    _execute(database_server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database_url(database_server: str, template_database: str) -> Iterator[str]:
+    """Return the URL of a migrated, empty database of this test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _execute(database_server, f"create database {name} template {template_database}")
+    yield _with_database(database_server, name)
+    _execute(database_server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def empty_database_url(database_server: str) -> Iterator[str]:
+    """Return the URL of a database without any table, for tests of the migrations."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    _execute(database_server, f"create database {name}")
+    yield _with_database(database_server, name)
+    _execute(database_server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Return a prefix that no other test's topics and groups have; FAKTURO_TOPIC_PREFIX takes it."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture
+def environment(kafka_bootstrap: str, database_url: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
+    """Return the variables that point a child process at this test's broker, database and topics."""
+    return {
+        "FAKTURO_KAFKA": kafka_bootstrap,
+        "DATABASE_URL": database_url,
+        "FAKTURO_TOPIC_PREFIX": topic_prefix,
+        "FAKTURO_HOME": str(tmp_path / "home"),
+        "FAKTURO_SESSION_SECONDS": "6",
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the runtime's settings for this test, by the way production takes them: the environment."""
+    from fakturo.consumers.runtime.settings import load_settings
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def run_anywhere(work: Callable[[], Any]) -> Any:
+    """Call `work` in a thread of its own and, if it gives a coroutine, run that on a loop of its own."""
+
+    def call() -> Any:
+        result = work()
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(call).result()
+
+
+def _execute(url: str, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    run_anywhere(run)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
