@@ -174,7 +174,9 @@ async def test_progress_is_found_behind_the_open_transaction_of_another_relay(
     other = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=settings.topic_prefix + "other")
     await other.start()
     await other.begin_transaction()
-    await other.send_and_wait(settings.topic_prefix + "fakturo.relay.progress", b'{"position":9}', b"other", partition=0)
+    await other.send_and_wait(
+        settings.topic_prefix + "fakturo.relay.progress", b'{"position":9}', b"other", partition=0
+    )
     await add(connection, "one")
     async with leased_book(settings) as book:
         publisher = await Publisher.open(AGENT, settings)
@@ -213,19 +215,18 @@ async def test_a_row_that_becomes_visible_late_with_a_lower_id_is_published_afte
 
 
 async def test_a_second_relay_waits_and_takes_over(settings: Settings, connection: asyncpg.Connection) -> None:
-    async with relaying(settings) as waiting:
-        async with relaying(settings) as second:
+    async with relaying(settings) as waiting, relaying(settings) as second:
 
-            async def one_waits() -> bool:
-                return "lease" in f"{waiting.health.waiting_for} {second.health.waiting_for}"
+        async def one_waits() -> bool:
+            return "lease" in f"{waiting.health.waiting_for} {second.health.waiting_for}"
 
-            await until(one_waits)
-            await add(connection, "one")
-            await until_empty(connection)
-            first = second if waiting.health.waiting_for else waiting
-            first.stopping = True
-            await add(connection, "two")
-            await until_empty(connection)
+        await until(one_waits)
+        await add(connection, "one")
+        await until_empty(connection)
+        first = second if waiting.health.waiting_for else waiting
+        first.stopping = True
+        await add(connection, "two")
+        await until_empty(connection)
     assert [(r.value, sequence(r)) for r in await published(settings)] == [(b"one", 1), (b"two", 2)]
 
 
