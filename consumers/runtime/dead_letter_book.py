@@ -106,8 +106,12 @@ async def show_letter(connection: asyncpg.Connection, letter_id: int) -> DeadLet
     return _letter(row)
 
 
-async def replay_letters(connection: asyncpg.Connection, letter_ids: Sequence[int]) -> list[DeadLetter]:
+async def replay_letters(
+    connection: asyncpg.Connection, letter_ids: Sequence[int], *, value: bytes | None = None
+) -> list[DeadLetter]:
     """Put the open letters among `letter_ids` back on their topics, oldest first; all of them or none.
+
+    `value` is a mended body that takes the place of the one received.
 
     Raises:
         UnknownLetter: one of them does not exist or is not open.
@@ -123,7 +127,7 @@ async def replay_letters(connection: asyncpg.Connection, letter_ids: Sequence[in
                 letter.topic,
                 letter.partition,
                 letter.key,
-                letter.value,
+                letter.value if value is None else value,
                 encode_headers(_as_received(letter.headers)),
             )
     return letters

@@ -14,6 +14,7 @@ from datetime import datetime
 import asyncpg
 
 from fakturo.consumers.runtime.errors import RuntimeFault
+from fakturo.schemas.topics import OUTPUT_TOPICS
 
 Produced = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset after the last record that was published there."""
@@ -26,7 +27,8 @@ UNION ALL
 SELECT format('%s has %s events to be published', agent, count(*)) FROM runtime.outbox GROUP BY agent
 UNION ALL
 SELECT format('%s has read %s-%s up to event %s of %s', c.agent, c.topic, c.partition, c.last_sequence, s.last_sequence)
-  FROM runtime.cursor c JOIN runtime.outbox_sequence s USING (topic, partition) WHERE c.last_sequence < s.last_sequence
+  FROM runtime.cursor c JOIN runtime.outbox_sequence s USING (topic, partition)
+ WHERE c.last_sequence < s.last_sequence AND c.topic = ANY($5::text[])
 UNION ALL
 SELECT format('time has reached %s for %s', coalesce(w.at::text, 'nothing'), a.agent)
   FROM (SELECT DISTINCT agent FROM runtime.cursor) a LEFT JOIN runtime.watermark w USING (agent)
@@ -42,7 +44,12 @@ async def behind(connection: asyncpg.Connection, produced: Produced, ticked_at: 
     """Return who is behind and where, as sentences; an empty list means that all is worked off."""
     keys = list(produced)
     rows = await connection.fetch(
-        _BEHIND, [key[0] for key in keys], [key[1] for key in keys], [produced[key] for key in keys], ticked_at
+        _BEHIND,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [produced[key] for key in keys],
+        ticked_at,
+        [topic.name for topic in OUTPUT_TOPICS],
     )
     return [row[0] for row in rows]
 

@@ -1,0 +1,236 @@
+"""The subjects of the `fakturo` command, as typer sees them: each names its options here and does its work in a file
+of its own, imported when asked for, so that `fakturo --help` is quick.
+"""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fakturo.cli.agents import PROCESSES
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="FAKTURO_HOME", help="Where the embedded stack keeps its books and logs.")
+]
+HOME = Path(".fakturo")
+
+app = typer.Typer(name="fakturo", help="An event-driven billing engine on Kafka.", no_args_is_help=True)
+invoices = typer.Typer(help="The invoices in the book.", no_args_is_help=True)
+dead_letters = typer.Typer(help="Dead letters: what could not be processed, and why.", no_args_is_help=True)
+topics = typer.Typer(help="The topic map and its creation.", no_args_is_help=True)
+bench = typer.Typer(help="Speed and memory, as ratios measured in one run.", no_args_is_help=True)
+app.add_typer(invoices, name="invoices")
+app.add_typer(dead_letters, name="dlq")
+app.add_typer(topics, name="topics")
+app.add_typer(bench, name="bench")
+
+
+@app.command()
+def up(home: HomeOption = HOME) -> None:
+    """Bring the stack up with its books: broker and database (embedded unless set), and every agent."""
+    from fakturo.cli import lifecycle
+
+    lifecycle.up(home)
+
+
+@app.command()
+def down(home: HomeOption = HOME) -> None:
+    """Stop the stack that `up` or `demo` started; its books stay."""
+    from fakturo.cli import lifecycle
+
+    lifecycle.down(home)
+
+
+@app.command()
+def status(home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Show how far each agent is, what waits, what was dead-lettered, what came late."""
+    from fakturo.cli import lifecycle
+
+    lifecycle.status(home, as_json=as_json)
+
+
+@app.command()
+def agent(name: Annotated[str, typer.Argument(help=" | ".join(PROCESSES))]) -> None:
+    """Run one process until it is told to stop: an agent, the relay or the clock."""
+    from fakturo.cli.agents import run_agent
+
+    raise typer.Exit(run_agent(name))
+
+
+@app.command()
+def demo(
+    home: HomeOption = HOME,
+    report: Annotated[Path | None, typer.Option(help="Write the result as JSON to this file.")] = None,
+) -> None:
+    """Bill a real year of flights: contracts, 336,776 usage events, 192 invoices, payments, ledger and KPIs."""
+    from fakturo.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(home, report))
+
+
+@app.command()
+def replay(
+    input_file: Annotated[Path, typer.Argument(metavar="INPUT.jsonl", exists=True, dir_okay=False)],
+    output: Annotated[Path, typer.Option(help="Folder for one JSONL file a topic, and books.json.")],
+    catalog: Annotated[Path | None, typer.Option(exists=True, help="The price list (YAML).")] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Let time reach this date; no billing period starts on or after it."),
+    ] = None,
+) -> None:
+    """Publish a recorded history in order and write down all that comes of it, the same to the byte each time."""
+    from fakturo.cli.replay import run_replay
+
+    raise typer.Exit(run_replay(input_file, output, catalog, until.date() if until else None))
+
+
+@invoices.command("list")
+def invoices_list(
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """List invoices, oldest first."""
+    from fakturo.cli import books
+
+    books.list_invoices(home, account, as_json=as_json)
+
+
+@invoices.command("show")
+def invoices_show(
+    invoice: Annotated[str, typer.Argument(help="Invoice id or number.")],
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Show one invoice with its lines and how each came about."""
+    from fakturo.cli import books
+
+    raise typer.Exit(books.show_invoice(home, invoice, as_json=as_json))
+
+
+@app.command()
+def statement(account: str, home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Show what an account has used so far and what it comes to."""
+    from fakturo.cli import books
+
+    raise typer.Exit(books.show_statement(home, account, as_json=as_json))
+
+
+@app.command()
+def ledger(
+    account: Annotated[str | None, typer.Option(help="The journals of this account instead of the balances.")] = None,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Show the trial balance, or the journals of an account."""
+    from fakturo.cli import books
+
+    books.show_ledger(home, account, as_json=as_json)
+
+
+@app.command()
+def kpi(
+    account: Annotated[str, typer.Argument(help="An account, or `portfolio` for all.")] = "portfolio",
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As of this day.")] = None,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Show the KPIs of an account or of the portfolio, by window."""
+    from fakturo.cli import books
+
+    day: date | None = on.date() if on else None
+    books.show_kpis(home, account, day, as_json=as_json)
+
+
+@app.command()
+def verify(home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Recompute every invoice, balance and KPI from the raw events by other means; exit 1 on a difference."""
+    from fakturo.cli.verification import run_verify
+
+    raise typer.Exit(run_verify(home, as_json=as_json))
+
+
+@dead_letters.command("list")
+def dead_letters_list(
+    home: HomeOption = HOME,
+    agent_name: Annotated[str | None, typer.Option("--agent", help="Only of this agent.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List open dead letters."""
+    from fakturo.cli import dead_letters as subject
+
+    subject.list_open(home, agent_name, reason, as_json=as_json)
+
+
+@dead_letters.command("show")
+def dead_letters_show(letter: int, home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Show one dead letter: what came, what is wrong with it, where."""
+    from fakturo.cli import dead_letters as subject
+
+    raise typer.Exit(subject.show(home, letter, as_json=as_json))
+
+
+@dead_letters.command("replay")
+def dead_letters_replay(
+    letters: Annotated[list[int], typer.Argument(help="Numbers as `list` shows them.")],
+    home: HomeOption = HOME,
+    value: Annotated[Path | None, typer.Option(help="Publish this mended body instead (one letter).")] = None,
+) -> None:
+    """Publish dead letters on the topic they came from; identity makes it safe to do twice."""
+    from fakturo.cli import dead_letters as subject
+
+    raise typer.Exit(subject.replay(home, letters, value))
+
+
+@dead_letters.command("discard")
+def dead_letters_discard(letters: list[int], home: HomeOption = HOME) -> None:
+    """Set dead letters aside for good; they stay in the book."""
+    from fakturo.cli import dead_letters as subject
+
+    raise typer.Exit(subject.discard(home, letters))
+
+
+@topics.command("list")
+def topics_list(as_json: AsJson = False) -> None:
+    """Show the topic map: who writes, who reads, key and retention."""
+    from fakturo.cli import topics as subject
+
+    subject.show(as_json=as_json)
+
+
+@topics.command("apply")
+def topics_apply(home: HomeOption = HOME) -> None:
+    """Create the topics that are missing, on FAKTURO_KAFKA or the embedded broker."""
+    from fakturo.cli import topics as subject
+
+    subject.apply(home)
+
+
+@app.command()
+def migrate(home: HomeOption = HOME) -> None:
+    """Bring the database's tables up to date."""
+    from fakturo.cli import lifecycle
+
+    lifecycle.migrate(home)
+
+
+@bench.command("usage")
+def bench_usage(
+    events: Annotated[int, typer.Option(help="How many events to publish.")] = 200_000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the usage path beside reading and decoding alone, and beside stock Faust, in one run."""
+    from fakturo.cli.bench.usage import run_bench
+
+    raise typer.Exit(run_bench(events, as_json=as_json))
+
+
+@bench.command("year")
+def bench_year(as_json: AsJson = False) -> None:
+    """Measure the flights year: seconds, events a second, memory of each process."""
+    from fakturo.cli.bench.year import run_bench
+
+    raise typer.Exit(run_bench(as_json=as_json))

@@ -1,0 +1,58 @@
+"""How a command finds the books: DATABASE_URL, or the embedded database under `home`, which must be running.
+
+Place     every command that reads books -> [this] -> Postgres, in one read-only snapshot.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+
+from fakturo.cli.stack import Stack, StackFault
+from fakturo.consumers.runtime.errors import SettingsFault
+from fakturo.consumers.runtime.settings import Settings, load_settings
+
+Result = TypeVar("Result")
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """Return FAKTURO_KAFKA, DATABASE_URL and FAKTURO_HOME of the stack under `home`.
+
+    Raises:
+        SettingsFault: nothing runs there; the text says what to do.
+    """
+    stack = Stack(home)
+    try:
+        environment = stack.environment()
+    except StackFault as fault:
+        raise SettingsFault(f"{fault}: run `fakturo up` or `fakturo demo` first, or set DATABASE_URL") from fault
+    stopped = [part.name for part in stack.status()[:2] if part.state == "stopped"]
+    if stopped:
+        raise SettingsFault(f"{' and '.join(stopped)} of {home} not running: run `fakturo up` first")
+    return environment
+
+
+def settings_of(home: Path) -> Settings:
+    """Return the settings of a process on the stack under `home`."""
+    environment = environment_of(home)
+    return load_settings(
+        kafka=environment["FAKTURO_KAFKA"], DATABASE_URL=environment["DATABASE_URL"], home=Path(home)
+    )
+
+
+def read_books(home: Path, read: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+    """Return what `read` makes of a connection that sees one snapshot and cannot write."""
+
+    async def connected() -> Result:
+        connection = await asyncpg.connect(environment_of(home)["DATABASE_URL"])
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return await read(connection)
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+            raise SettingsFault(f"the database has no books of ours ({error}): run `fakturo up` first") from error
+        finally:
+            await connection.close()
+
+    return asyncio.run(connected())
