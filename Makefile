@@ -8,7 +8,6 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 PYTEST := $(BIN)/pytest
-BENCH ?=
 STORM ?=
 
 .PHONY: help setup demo test check kafka test-kafka storm bench golden schemas up down clean
@@ -47,7 +46,8 @@ storm: setup  ## 100,000 events, 40 kills and stops: the books equal the calm ru
 	FAKTURO_TEST_BROKER=apache $(PYTEST) -s -m storm tests/storm $(STORM)
 
 bench: setup  ## events a second, memory and the stock baselines, in one run
-	$(BIN)/python -m fakturo.cli.bench $(BENCH)
+	$(BIN)/fakturo bench usage
+	$(BIN)/fakturo bench year
 
 golden: setup  ## write the golden files anew; look at the difference before you commit
 	$(BIN)/python -m tests.golden

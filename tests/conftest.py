@@ -93,6 +93,7 @@ def environment(kafka_bootstrap: str, database_url: str, topic_prefix: str, tmp_
         "DATABASE_URL": database_url,
         "FAKTURO_TOPIC_PREFIX": topic_prefix,
         "FAKTURO_HOME": str(tmp_path / "home"),
+        "FAKTURO_PARTITIONS": "2",
         "FAKTURO_SESSION_SECONDS": "6",
     }
 

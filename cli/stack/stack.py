@@ -25,7 +25,8 @@ from fakturo.cli.stack.broker import EmbeddedBroker
 from fakturo.cli.stack.postgres import EmbeddedPostgres
 from fakturo.cli.stack.processes import STOP_SECONDS, Processes
 
-AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi")
+AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "relay")
+"""What `up` starts. The clock is left to the caller: live books want `clock`, a replayed history brings its own time."""
 WATCH = "watch"
 OURS = ("run", "logs", "broker", "postgres")
 """The folders under a home that `fresh` removes."""
