@@ -14,7 +14,7 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.topic_admin import apply_topics
 from fakturo.consumers.runtime.transaction import encode_headers
 
-AGENT, TOPIC, PARTITIONS = "invoicing", "billing.invoices", 4
+AGENT, TOPIC = "invoicing", "billing.invoices"
 KILLS = 10
 WRITERS = 3
 MAIN = (
@@ -26,7 +26,7 @@ MAIN = (
 pytestmark = pytest.mark.integration
 
 
-async def write(url: str, writer: int, told: asyncio.Event) -> int:
+async def write(url: str, partitions: int, writer: int, told: asyncio.Event) -> int:
     """Add rows in transactions of all sizes, some rolled back, some held open while others commit; return how many."""
     chance = random.Random(writer)
     connection = await asyncpg.connect(url)
@@ -34,7 +34,7 @@ async def write(url: str, writer: int, told: asyncio.Event) -> int:
     while not told.is_set():
         size = chance.choice((1, 3, 20, 300))
         rows = [
-            (AGENT, TOPIC, (written + n) % PARTITIONS, f"{writer}".encode(), f"{writer}:{written + n}".encode(), b"[]")
+            (AGENT, TOPIC, (written + n) % partitions, f"{writer}".encode(), f"{writer}:{written + n}".encode(), b"[]")
             for n in range(size)
         ]
         transaction = connection.transaction()
@@ -64,11 +64,11 @@ async def read_all(settings: Settings) -> dict[int, list[ConsumerRecord]]:
         bootstrap_servers=settings.kafka, isolation_level="read_committed", enable_auto_commit=False
     )
     await consumer.start()
-    places = [TopicPartition(settings.topic_prefix + TOPIC, number) for number in range(PARTITIONS)]
+    places = [TopicPartition(settings.topic_prefix + TOPIC, number) for number in range(settings.partitions)]
     consumer.assign(places)
     await consumer.seek_to_beginning()
     ends = await consumer.end_offsets(places)
-    records: dict[int, list[ConsumerRecord]] = {number: [] for number in range(PARTITIONS)}
+    records: dict[int, list[ConsumerRecord]] = {number: [] for number in range(settings.partitions)}
     async with asyncio.timeout(60):
         for place in places:
             while await consumer.position(place) < ends[place]:
@@ -84,7 +84,8 @@ async def test_each_row_is_seen_once_and_gapless_although_the_relay_is_killed_ag
     assert encode_headers([]) == b"[]"
     await apply_topics(settings)
     told = asyncio.Event()
-    writers = [asyncio.create_task(write(settings.database_url, number, told)) for number in range(WRITERS)]
+    url, count = settings.database_url, settings.partitions
+    writers = [asyncio.create_task(write(url, count, number, told)) for number in range(WRITERS)]
     chance = random.Random(2)
     connection = await asyncpg.connect(settings.database_url)
     for _ in range(KILLS):

@@ -1,0 +1,46 @@
+"""Logs: one JSON object a line, ours and the libraries', without secrets."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from fakturo.consumers.runtime.logs import configure_logs, mask
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure_logs("json", "usage", "7", stream)
+    yield stream
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_our_lines_and_a_librarys_have_the_same_shape(lines: io.StringIO) -> None:
+    structlog.get_logger("ours").info("batch done", topic="billing.usage", partition=3)
+    logging.getLogger("some.library").warning("lost %s", "node 1")
+    ours, theirs = (json.loads(line) for line in lines.getvalue().splitlines())
+    assert (ours["event"], ours["agent"], ours["instance"], ours["partition"]) == ("batch done", "usage", "7", 3)
+    assert (theirs["event"], theirs["agent"], theirs["level"]) == ("lost node 1", "usage", "warning")
+    assert ours["at"].endswith("Z")
+
+
+def test_a_password_in_a_url_is_masked_in_values_and_in_tracebacks(lines: io.StringIO) -> None:
+    url = "postgresql://me:hunter2@db:5432/books"
+    log = structlog.get_logger("ours")
+    log.info("connecting", url=url)
+    failing = OSError(f"cannot reach {url}")
+    log.error("failed", exc_info=failing)
+    logging.getLogger("lib").error("failed", exc_info=failing)
+    assert "hunter2" not in lines.getvalue()
+    assert "postgresql://me:***@db:5432/books" in lines.getvalue()
+
+
+def test_an_address_without_password_is_left_alone() -> None:
+    assert mask("postgresql://me@db/books http://x:9000/y") == "postgresql://me@db/books http://x:9000/y"
