@@ -60,14 +60,16 @@ async def spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
 
 
 async def read_all(settings: Settings) -> dict[int, list[ConsumerRecord]]:
+    """Return what a read_committed consumer sees up to the high watermarks (the last stable offsets may lag)."""
+    places = [TopicPartition(settings.topic_prefix + TOPIC, number) for number in range(settings.partitions)]
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False) as looking:
+        ends = await looking.end_offsets(places)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka, isolation_level="read_committed", enable_auto_commit=False
     )
     await consumer.start()
-    places = [TopicPartition(settings.topic_prefix + TOPIC, number) for number in range(settings.partitions)]
     consumer.assign(places)
     await consumer.seek_to_beginning()
-    ends = await consumer.end_offsets(places)
     records: dict[int, list[ConsumerRecord]] = {number: [] for number in range(settings.partitions)}
     async with asyncio.timeout(60):
         for place in places:
