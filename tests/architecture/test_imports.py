@@ -39,43 +39,11 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 }
 """Packages that may use only these beyond the standard library."""
 
-IMPURE = frozenset(
-    [
-        "asyncio",
-        "concurrent",
-        "ctypes",
-        "glob",
-        "http",
-        "io",
-        "json",
-        "locale",
-        "logging",
-        "multiprocessing",
-        "os",
-        "pathlib",
-        "pickle",
-        "platform",
-        "queue",
-        "random",
-        "requests",
-        "secrets",
-        "select",
-        "selectors",
-        "shutil",
-        "signal",
-        "socket",
-        "sqlite3",
-        "ssl",
-        "subprocess",
-        "sys",
-        "tempfile",
-        "threading",
-        "time",
-        "urllib",
-        "uuid",
-        "warnings",
-    ]
-)
+IMPURE = {
+    *("asyncio", "concurrent", "ctypes", "glob", "http", "io", "json", "locale", "logging", "multiprocessing", "os"),
+    *("pathlib", "pickle", "platform", "queue", "random", "secrets", "select", "selectors", "shutil", "signal"),
+    *("socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid", "warnings"),
+}
 """Of the standard library, what the engine may not touch: clock, I/O, concurrency, chance, the environment."""
 
 
