@@ -3,11 +3,13 @@
 Place     Kafka record value -> [this] -> agents; agents -> [this] -> outbox.
 Two steps `decode_envelope` reads the envelope and leaves `data` raw (what the usage path needs), `decode_event`
           reads `data` as the struct of the event's type.
-Source    CloudEvents 1.0 JSON format, and its Kafka binding for the binary mode (`ce_*` headers).
+Source    CloudEvents 1.0 JSON format, and its Kafka binding: a content type of `application/cloudevents...` says
+          structured mode whatever other headers there are; else `ce_*` headers say binary mode.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import MAXYEAR, MINYEAR
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,12 +19,14 @@ from fakturo.schemas.envelope import Event
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events import EVENT_TYPES
 
-Headers = Iterable[tuple[str, bytes]]
+Headers = Iterable[tuple[str, bytes | None]]
 Data = TypeVar("Data")
 
 _encoder = msgspec.json.Encoder(decimal_format="string", order="deterministic")
 _envelope_decoder = msgspec.json.Decoder(Event[msgspec.Raw])
 _data_decoders = {name: msgspec.json.Decoder(struct) for name, struct in EVENT_TYPES.items()}
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of bytes that are no JSON, no UTF-8, or nested deeper than anybody means."""
 _PATH = re.compile(r" - at `([^`]+)`$")
 
 
@@ -46,7 +50,7 @@ def decode_envelope(value: bytes | None, headers: Headers = ()) -> Event[msgspec
         event = _envelope_decoder.decode(value)
     except msgspec.ValidationError as error:
         raise _schema_error(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise SchemaError(Reason.MALFORMED_JSON, f"not JSON: {error}") from error
     return _checked(event)
 
@@ -74,12 +78,22 @@ def decode_data(envelope: Event[msgspec.Raw]) -> Any:
         return decoder.decode(envelope.data)
     except msgspec.ValidationError as error:
         raise _schema_error(error, prefix="$.data") from error
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise SchemaError(Reason.MALFORMED_JSON, f"data is not JSON: {error}", "$.data") from error
 
 
 def _binary_attributes(headers: Headers) -> dict[str, str]:
-    return {name[3:]: value.decode("utf-8", "replace") for name, value in headers if name.startswith(("ce_", "ce-"))}
+    attributes = {}
+    for name, value in headers:
+        if value is None:
+            continue
+        if name.startswith(("ce_", "ce-")):
+            attributes[name[3:]] = value.decode("utf-8", "replace")
+        elif name.lower() == "content-type":
+            if value.startswith(b"application/cloudevents"):
+                return {}
+            attributes["datacontenttype"] = value.decode("utf-8", "replace")
+    return {} if attributes.keys() <= {"datacontenttype"} else attributes
 
 
 def _from_binary(attributes: Mapping[str, str], value: bytes) -> Event[msgspec.Raw]:
@@ -97,6 +111,8 @@ def _checked(event: Event[msgspec.Raw]) -> Event[msgspec.Raw]:
     for name in ("id", "source", "type"):
         if not getattr(event, name):
             raise SchemaError(Reason.UNKNOWN_SHAPE, f"{name} is empty", f"$.{name}")
+    if not MINYEAR < event.time.year < MAXYEAR:  # at the edges a change of zone would leave the calendar
+        raise SchemaError(Reason.INVALID_TIME, f"the year {event.time.year} is out of range", "$.time")
     return event
 
 
@@ -105,8 +121,10 @@ def _schema_error(error: msgspec.ValidationError, prefix: str = "$") -> SchemaEr
     found = _PATH.search(text)
     path = prefix + found.group(1)[1:] if found else prefix
     reason = Reason.UNKNOWN_SHAPE
-    if path.endswith((".time", "_at", ".at")):
+    if path.endswith((".time", "_at", ".at")) or "datetime" in text:
         reason = Reason.INVALID_TIME
     elif "got `float`" in text:
         reason = Reason.FLOAT_AMOUNT
+    elif "matching regex" in text:  # DecimalString: the only pattern among what we read
+        reason = Reason.NOT_A_NUMBER
     return SchemaError(reason, _PATH.sub("", text), path)

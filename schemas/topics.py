@@ -126,6 +126,22 @@ KPIS = Topic(
     compacted=True,
     retention_days=None,
 )
+COLLECTIONS = Topic(
+    name="billing.collections",
+    key="account",
+    owner="collections",
+    readers=(),
+    description="Reminders sent, instalment plans agreed, payers rated.",
+    retention_days=None,
+)
+DOCUMENTS = Topic(
+    name="billing.documents",
+    key="account",
+    owner="documents",
+    readers=(),
+    description="Where the rendered documents of an invoice lie.",
+    retention_days=None,
+)
 RELAY_PROGRESS = Topic(
     name="fakturo.relay.progress",
     key="transactional id",
@@ -140,6 +156,9 @@ INPUT_TOPICS = (*SF_TOPICS, USAGE, PAYMENTS)
 """The topics that others write and that the clock driver ticks."""
 
 OUTPUT_TOPICS = (CONTRACTS, RATED, ALERTS, INVOICES, LEDGER, KPIS)
+
+RESERVED_TOPICS = (COLLECTIONS, DOCUMENTS)
+"""Contracts that are fixed while no agent of ours writes them yet: in AsyncAPI, not created, not waited for."""
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS, RELAY_PROGRESS)}
 

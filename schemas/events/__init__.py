@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fakturo.schemas.events import clock, contracts, invoices, kpis, ledger, payments, usage
+from fakturo.schemas.events import clock, collections, contracts, documents, invoices, kpis, ledger, payments, usage
 
 EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
     **clock.TYPES,
@@ -12,4 +12,6 @@ EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
     **payments.TYPES,
     **ledger.TYPES,
     **kpis.TYPES,
+    **collections.TYPES,
+    **documents.TYPES,
 }
