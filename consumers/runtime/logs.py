@@ -2,19 +2,41 @@
 
 Place     called once by a process's main; everything else says `structlog.get_logger(__name__)` or uses stdlib logging.
 Bound     agent and instance on every line; topic, partition, offset where the caller binds them.
+Repeats   a library that says the same of an absent broker fifty times a second is heard once a minute.
 Secrets   the password in any `scheme://user:password@host` is masked, also inside exceptions' texts.
 """
 
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
 _PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
 QUIET = {"aiokafka": logging.WARNING, "faust": logging.WARNING, "mode": logging.WARNING, "asyncio": logging.WARNING}
+REPEAT_SECONDS = 60.0
+
+
+class Repeats(logging.Filter):
+    """Lets each message of the libraries through once a minute, whatever its arguments; ours always."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said_at: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is written."""
+        if record.name.split(".")[0] not in QUIET:
+            return True
+        key, now = (record.name, str(record.msg)), self._clock()
+        if now - self._said_at.get(key, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        self._said_at[key] = now
+        return True
 
 
 def mask(text: str) -> str:
@@ -50,6 +72,7 @@ def configure_logs(log_format: str, agent: str, instance: str = "0", stream: Tex
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
         )
     )
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

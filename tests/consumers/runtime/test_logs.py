@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from fakturo.consumers.runtime.logs import configure_logs, mask
+from fakturo.consumers.runtime.logs import Repeats, configure_logs, mask
 
 
 @pytest.fixture
@@ -44,3 +44,18 @@ def test_a_password_in_a_url_is_masked_in_values_and_in_tracebacks(lines: io.Str
 
 def test_an_address_without_password_is_left_alone() -> None:
     assert mask("postgresql://me@db/books http://x:9000/y") == "postgresql://me@db/books http://x:9000/y"
+
+
+def test_what_a_library_repeats_is_heard_once_a_minute_and_what_we_say_always() -> None:
+    seconds = [0.0]
+    repeats = Repeats(lambda: seconds[0])
+
+    def heard(name: str, message: str, *args: object) -> bool:
+        return repeats.filter(logging.LogRecord(name, logging.ERROR, "", 0, message, args, None))
+
+    assert heard("aiokafka", "Unable connect to node %s", 1)
+    assert not heard("aiokafka", "Unable connect to node %s", 2)
+    assert heard("aiokafka", "another thing")
+    assert [heard("fakturo.x", "ours"), heard("fakturo.x", "ours")] == [True, True]
+    seconds[0] = 61
+    assert heard("aiokafka", "Unable connect to node %s", 1)
