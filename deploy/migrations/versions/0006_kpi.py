@@ -16,6 +16,7 @@ depends_on = None
 SUMS = """
     invoices bigint NOT NULL DEFAULT 0,
     net_minor bigint NOT NULL DEFAULT 0,
+    gross_minor bigint NOT NULL DEFAULT 0,
     receivable_minor bigint NOT NULL DEFAULT 0,
     fees_minor bigint NOT NULL DEFAULT 0,
     bad_debt_minor bigint NOT NULL DEFAULT 0,
@@ -57,6 +58,7 @@ UP = (
         shown boolean NOT NULL DEFAULT false,
         invoices integer NOT NULL DEFAULT 0,
         net_minor bigint NOT NULL DEFAULT 0,
+        gross_minor bigint NOT NULL DEFAULT 0,
         receivable_minor bigint NOT NULL DEFAULT 0,
         fees_minor bigint NOT NULL DEFAULT 0,
         bad_debt_minor bigint NOT NULL DEFAULT 0,
@@ -104,7 +106,7 @@ UP = (
     """,
     """
     CREATE TABLE kpi.active (
-        currency text NOT NULL, "window" text NOT NULL, customers bigint NOT NULL CHECK (customers >= 0),
+        currency text NOT NULL, "window" text NOT NULL, customers bigint NOT NULL,
         PRIMARY KEY (currency, "window")
     )
     """,

@@ -1,0 +1,99 @@
+"""KPI formulas: from sums over a window to values, exact; the only place where a KPI is defined.
+
+Place     kpi agent (sums from its tiles) -> [this] -> values -> Postgres and `billing.kpis`.
+Windows   of N days as of D hold the days D-N+1 to D; `lifetime` holds all up to D; `now` is the balance at the end of D.
+Amounts   sums are integer minor units; values in the major unit of `currency`. A ratio is rounded once, half away from
+          zero: money to its currency's digits, days and counts to 4; it is None where the denominator is 0.
+Source    reference/ledger.md section 6.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
+from types import MappingProxyType
+
+WINDOW_DAYS: Mapping[str, int] = MappingProxyType({"30d": 30, "90d": 90, "365d": 365})
+LIFETIME = "lifetime"
+NOW = "now"
+RATIO_DIGITS = 4
+
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+
+DEFINITIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "revenue": "sum of the invoices' net amounts by issue date",
+        "average_invoice": "revenue / number of invoices",
+        "purchase_frequency": "number of invoices / customers with at least one (for a customer: 1)",
+        "lifetime_value": "revenue less payment provider fees and bad debt, historic",
+        "open_receivables": "balance of account 1200 at the end of the day",
+        "dso": "open receivables at the end of the day / gross invoiced in the window x days of the window",
+        "payment_delay": "days from due date to payment, weighted by the amount settled",
+    }
+)
+"""What each KPI means, in one line; travels with every value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Sums over a window: amounts in minor units, `delay_minor_days` is amount settled times days late.
+
+    `customers` is how many customers have an invoice in the window; for a single customer 1.
+    """
+
+    customers: int
+    invoices: int = 0
+    net_minor: int = 0
+    gross_minor: int = 0
+    fees_minor: int = 0
+    bad_debt_minor: int = 0
+    settled_minor: int = 0
+    delay_minor_days: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KpiValue:
+    """A value with what it was divided from; `unit` is `currency`, `days` or `invoices`."""
+
+    kpi: str
+    window: str
+    unit: str
+    value: Decimal | None
+    numerator: Decimal
+    denominator: Decimal | None
+
+
+def window_values(window: str, sums: Sums, receivable_minor: int, minor_digits: int) -> Iterator[KpiValue]:
+    """Yield the KPIs of one window; DSO only where the window has a length in days."""
+    revenue = _major(sums.net_minor, minor_digits)
+    yield _amount("revenue", window, revenue)
+    yield _ratio("average_invoice", window, "currency", revenue, Decimal(sums.invoices), minor_digits)
+    yield _ratio(
+        "purchase_frequency", window, "invoices", Decimal(sums.invoices), Decimal(sums.customers), RATIO_DIGITS
+    )
+    cost = _major(sums.fees_minor + sums.bad_debt_minor, minor_digits)
+    yield _amount("lifetime_value", window, revenue - cost)
+    if window in WINDOW_DAYS:
+        owed = _major(receivable_minor, minor_digits) * WINDOW_DAYS[window]
+        yield _ratio("dso", window, "days", owed, _major(sums.gross_minor, minor_digits), RATIO_DIGITS)
+    delay = _major(sums.delay_minor_days, minor_digits)
+    yield _ratio("payment_delay", window, "days", delay, _major(sums.settled_minor, minor_digits), RATIO_DIGITS)
+
+
+def open_receivables(receivable_minor: int, minor_digits: int) -> KpiValue:
+    """Return the balance of 1200; its only window is `now`."""
+    return _amount("open_receivables", NOW, _major(receivable_minor, minor_digits))
+
+
+def _amount(kpi: str, window: str, value: Decimal) -> KpiValue:
+    return KpiValue(kpi=kpi, window=window, unit="currency", value=value, numerator=value, denominator=None)
+
+
+def _ratio(kpi: str, window: str, unit: str, numerator: Decimal, denominator: Decimal, digits: int) -> KpiValue:
+    value = None
+    if denominator:
+        value = _EXACT.quantize(_EXACT.divide(numerator, denominator), Decimal(1).scaleb(-digits))
+    return KpiValue(kpi=kpi, window=window, unit=unit, value=value, numerator=numerator, denominator=denominator)
+
+
+def _major(amount_minor: int, minor_digits: int) -> Decimal:
+    return Decimal(amount_minor).scaleb(-minor_digits, context=_EXACT)

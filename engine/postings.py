@@ -1,0 +1,103 @@
+"""Posting rules: what a business event becomes in double entry, as journal lines that sum to zero.
+
+Place     ledger agent -> [this] -> journal lines -> Postgres (which checks them again) and `billing.ledger`.
+Signs     + is debit, - is credit; amounts are integer minor units of one currency; legs of 0 are left out.
+Source    reference/ledger.md section 4 (J1 invoice, J3 partial payment, J4 overpayment, J6 refund, J14 charge-back).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from fakturo.schemas.events.invoices import Invoice
+from fakturo.schemas.events.ledger import JournalLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerAccount:
+    """An account of the chart. `by_party`: kept by customer, so each of its lines names one."""
+
+    code: str
+    name: str
+    by_party: bool
+
+
+CLEARING = LedgerAccount(code="1020", name="Payment clearing", by_party=False)
+RECEIVABLE = LedgerAccount(code="1200", name="Accounts receivable", by_party=True)
+TAX = LedgerAccount(code="2100", name="Tax payable", by_party=False)
+CREDIT = LedgerAccount(code="2300", name="Customer credit balance", by_party=True)
+REVENUE = LedgerAccount(code="4000", name="Revenue", by_party=False)
+FEES = LedgerAccount(code="6200", name="Payment provider fees", by_party=False)
+
+CHART: Mapping[str, LedgerAccount] = MappingProxyType(
+    {account.code: account for account in (CLEARING, RECEIVABLE, TAX, CREDIT, REVENUE, FEES)}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a payment settles of an invoice: `amount_minor` above 0, owed by `party`."""
+
+    party: str
+    invoice_id: str
+    amount_minor: int
+
+
+def post_invoice(invoice: Invoice) -> tuple[JournalLine, ...]:
+    """Return 1200 +due, 2300 +credits applied, 4000 -net, 2100 -tax; nothing where all is 0."""
+    account, currency = invoice.account, invoice.currency
+    return _lines(
+        currency,
+        (RECEIVABLE, account, invoice.amount_due_minor, invoice.invoice_id),
+        (CREDIT, account, invoice.credits_applied_minor, None),
+        (REVENUE, None, -invoice.subtotal_minor, None),
+        (TAX, None, -invoice.tax_minor, None),
+    )
+
+
+def post_payment(
+    *, account: str, currency: str, fee_minor: int, settlements: Iterable[Settlement], credit_minor: int
+) -> tuple[JournalLine, ...]:
+    """Return 1020 +received -fee, 6200 +fee, 1200 -settled by invoice, 2300 -rest."""
+    settled = tuple(settlements)
+    received_minor = sum(settlement.amount_minor for settlement in settled) + credit_minor
+    return _lines(
+        currency,
+        (CLEARING, None, received_minor - fee_minor, None),
+        (FEES, None, fee_minor, None),
+        *((RECEIVABLE, part.party, -part.amount_minor, part.invoice_id) for part in settled),
+        (CREDIT, account, -credit_minor, None),
+    )
+
+
+def post_return(
+    *, account: str, currency: str, fee_minor: int, settlements: Iterable[Settlement], credit_minor: int
+) -> tuple[JournalLine, ...]:
+    """Return a refund or charge-back: 2300 +credit, 1200 +taken back by invoice, 6200 +fee, 1020 -all of it.
+
+    Revenue stays: the customer owes again what was given back, until a credit note or a write-off says otherwise.
+    """
+    taken = tuple(settlements)
+    returned_minor = sum(settlement.amount_minor for settlement in taken) + credit_minor
+    return _lines(
+        currency,
+        (CREDIT, account, credit_minor, None),
+        *((RECEIVABLE, part.party, part.amount_minor, part.invoice_id) for part in taken),
+        (FEES, None, fee_minor, None),
+        (CLEARING, None, -returned_minor - fee_minor, None),
+    )
+
+
+def _lines(currency: str, *legs: tuple[LedgerAccount, str | None, int, str | None]) -> tuple[JournalLine, ...]:
+    return tuple(
+        JournalLine(
+            account_code=account.code,
+            account_name=account.name,
+            party=party,
+            currency=currency,
+            amount_minor=amount_minor,
+            invoice_id=invoice_id,
+        )
+        for account, party, amount_minor, invoice_id in legs
+        if amount_minor
+    )
