@@ -26,7 +26,7 @@ from fakturo.cli.stack.postgres import EmbeddedPostgres
 from fakturo.cli.stack.processes import STOP_SECONDS, Processes
 
 AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "relay")
-"""What `up` starts. The clock is left to the caller: live books want `clock`, a replayed history brings its own time."""
+"""What `up` starts unasked. Live books want `clock` too; a replayed history brings its own time."""
 WATCH = "watch"
 OURS = ("run", "logs", "broker", "postgres")
 """The folders under a home that `fresh` removes."""
