@@ -31,6 +31,7 @@ check: setup  ## lint, types, import rules, schemas, AsyncAPI, compose file, man
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m fakturo.schemas.generate --check
 	$(PYTEST) -q tests/architecture tests/schemas
 	$(BIN)/python deploy/check.py
 

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def topics(settings: Settings) -> list[str]:
-    """Create every topic of the map, and the dead letters', under this test's prefix; return their plain names.
+    """Create every topic of the map, and the dead letters', under this test's prefix; return their whole names.
 
     They keep the producer's time, as a replay's do, so that a test says when a record was appended.
     """
