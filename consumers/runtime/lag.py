@@ -7,6 +7,7 @@ Seconds   the age of the oldest record that is still to be read, by the database
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from aiokafka.errors import KafkaError
 
 from fakturo.consumers.runtime.settings import Settings
 
-PROBE_MS = 250
+Left = tuple[int, datetime | None]
+"""How many records are left to be read, and when the first of them was appended."""
+
+PROBE_MS = 50
+PROBE_SECONDS_MAX = 2.0
 PROBED_OFFSETS_MAX = 64
 """A distance of at most this many offsets is read through to tell records from markers."""
 
@@ -59,43 +64,66 @@ async def measure_lag(settings: Settings, connection: asyncpg.Connection, prober
     if not partitions:
         return []
     ends: Mapping[TopicPartition, int] = await prober.end_offsets(partitions)
-    lags = []
-    for row in cursors:
-        partition = TopicPartition(prefix + row["topic"], row["partition"])
-        records, oldest_at = await _left(prober, partition, row["next_offset"], ends[partition])
-        lags.append(
-            Lag(
-                agent=row["agent"],
-                topic=row["topic"],
-                partition=row["partition"],
-                next_offset=row["next_offset"],
-                end_offset=ends[partition],
-                records=records,
-                seconds=max((row["at"] - oldest_at).total_seconds(), 0.0) if oldest_at else 0.0,
-            )
-        )
-    return lags
+    behind = {
+        (partition, row["next_offset"])
+        for row in cursors
+        if row["next_offset"] < ends[partition := TopicPartition(prefix + row["topic"], row["partition"])]
+    }
+    left = await _read_ahead(prober, behind, ends)
+    return [_lag(row, TopicPartition(prefix + row["topic"], row["partition"]), ends, left) for row in cursors]
 
 
-async def _left(
-    prober: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int
-) -> tuple[int, datetime | None]:
-    """Return how many records lie in [start, end) and when the first was appended."""
-    if end <= start:
-        return 0, None
-    prober.assign([partition])
-    prober.seek(partition, start)
-    count, first_at = 0, None
-    for _ in range(4):
-        for record in (await prober.getmany(partition, timeout_ms=PROBE_MS)).get(partition, ()):
-            if record.offset < end:
-                first_at = first_at or datetime.fromtimestamp(record.timestamp / 1000, UTC)
-                count += 1
-        if end - start > PROBED_OFFSETS_MAX and first_at:
-            return end - start, first_at
-        if await prober.position(partition) >= end:
-            return count, first_at
-    return end - start, first_at
+def _lag(
+    row: asyncpg.Record,
+    partition: TopicPartition,
+    ends: Mapping[TopicPartition, int],
+    left: Mapping[tuple[TopicPartition, int], Left],
+) -> Lag:
+    records, oldest_at = left.get((partition, row["next_offset"]), (0, None))
+    return Lag(
+        agent=row["agent"],
+        topic=row["topic"],
+        partition=row["partition"],
+        next_offset=row["next_offset"],
+        end_offset=ends[partition],
+        records=records,
+        seconds=max((row["at"] - oldest_at).total_seconds(), 0.0) if oldest_at else 0.0,
+    )
+
+
+async def _read_ahead(
+    prober: AIOKafkaConsumer, places: set[tuple[TopicPartition, int]], ends: Mapping[TopicPartition, int]
+) -> dict[tuple[TopicPartition, int], Left]:
+    """Return what lies between each place and its partition's end; all partitions at once, a place of each a round."""
+    left: dict[tuple[TopicPartition, int], Left] = {}
+    while waiting := places - left.keys():
+        starts = dict(sorted(waiting, reverse=True))
+        found = await _probe(prober, starts, ends)
+        left |= {(partition, start): found[partition] for partition, start in starts.items()}
+    return left
+
+
+async def _probe(
+    prober: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, Left]:
+    prober.assign(list(starts))
+    for partition, start in starts.items():
+        prober.seek(partition, start)
+    counts = dict.fromkeys(starts, 0)
+    first_at: dict[TopicPartition, datetime] = {}
+    unread = set(starts)
+    deadline = time.monotonic() + PROBE_SECONDS_MAX
+    while unread and time.monotonic() < deadline:
+        for partition, records in (await prober.getmany(*unread, timeout_ms=PROBE_MS)).items():
+            for record in records:
+                counts[partition] += record.offset < ends[partition]
+                first_at.setdefault(partition, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+        unread -= {partition for partition in unread if await prober.position(partition) >= ends[partition]}
+        unread -= {p for p in unread if p in first_at and ends[p] - starts[p] > PROBED_OFFSETS_MAX}
+    done = {p: counts[p] for p in starts if p not in unread and ends[p] - starts[p] <= PROBED_OFFSETS_MAX}
+    return {
+        p: (done.get(p, ends[p] - start), first_at.get(p) if done.get(p, 1) else None) for p, start in starts.items()
+    }
 
 
 async def lag_once(settings: Settings, connection: asyncpg.Connection, seconds_max: float = 15.0) -> list[Lag]:

@@ -14,8 +14,9 @@ Stops     ProgressLost, RecordRefused: this agent's relay stops with a sentence 
 import asyncio
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -47,6 +48,8 @@ SAY_SECONDS = 60.0
 
 WORLD = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What goes away by itself: retried in place."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -93,9 +96,9 @@ class AgentRelay:
             await book.close()
 
     async def _serve(self, book: OutboxBook) -> None:
-        publisher = await Publisher.open(self.agent, self._settings)
+        publisher = await self._declaring("opens its producer", Publisher.open(self.agent, self._settings))
         try:
-            published = await self._resume(book)
+            published = await self._declaring("reads its progress", self._resume(book))
             await self._pump(book, publisher, published)
         finally:
             await publisher.discard()
@@ -108,6 +111,17 @@ class AgentRelay:
         RELAY_STOPPED.labels(self.agent).set(0)
         log.info("relay publishes", relayed=self.agent, published=published, stamped=known.stamped)
         return published
+
+    async def _declaring(self, what: str, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` gives, and say once a second that we wait for it: it may take longer than livez bears."""
+        task = asyncio.create_task(work)
+        try:
+            while not task.done():
+                self.health.waiting(what)
+                await asyncio.wait((task,), timeout=1)
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _pump(self, book: OutboxBook, publisher: Publisher, published: int) -> None:
         rows = await book.stamped()

@@ -27,6 +27,8 @@ from fakturo.schemas.topics import TOPICS
 BATCH_ROWS_MAX = 2000
 BATCH_BYTES_MAX = 16 * 1_048_576
 CONNECT_SECONDS_MAX = 5.0
+STATEMENT_SECONDS_MAX = 20.0
+"""Less than the half minute after which `/livez` would call a relay dead that only waits for the database."""
 
 FOREIGN_TOPICS = [topic.name for topic in TOPICS.values() if topic.owner is None]
 """Topics that others write too: what we put there (a replayed dead letter) takes no sequence, for nobody checks it."""
@@ -96,7 +98,7 @@ class OutboxBook:
         connection = await asyncpg.connect(
             driver_url(settings.database_url),
             timeout=CONNECT_SECONDS_MAX,
-            command_timeout=settings.statement_timeout_seconds,
+            command_timeout=min(STATEMENT_SECONDS_MAX, settings.statement_timeout_seconds),
             server_settings={"application_name": f"fakturo relay {agent}"},
         )
         return cls(agent, connection)

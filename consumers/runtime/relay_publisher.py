@@ -68,7 +68,10 @@ class Publisher:
             RecordRefused: a record is too large for its topic, or its partition is not there; nothing is committed.
             KafkaError, TimeoutError: anything else; the outcome is unknown.
         """
-        await asyncio.wait_for(self._publish(rows), PUBLISH_SECONDS_MAX)
+        try:
+            await asyncio.wait_for(self._publish(rows), PUBLISH_SECONDS_MAX)
+        except AssertionError as error:  # aiokafka's answer to a producer whose sender has died
+            raise KafkaError(f"the producer is in no state to publish: {error}") from error
 
     async def discard(self) -> None:
         """Close the producer without waiting for what it may still want to send."""

@@ -48,6 +48,19 @@ async def test_markers_are_no_lag_and_records_are(settings: Settings) -> None:
     await connection.close()
 
 
+async def test_agents_at_different_places_of_one_partition_each_have_their_own_lag(settings: Settings) -> None:
+    await apply_topics(settings)
+    await publish(settings, [3, 2])
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.executemany(
+        "INSERT INTO runtime.cursor (agent, topic, partition, next_offset) VALUES ($1, $2, $3, $4)",
+        [("kpi", TOPIC, 0, 5), ("ledger", TOPIC, 0, 0), ("kpi", TOPIC, 1, 0), ("other", TOPIC, 0, 6)],
+    )
+    lags = {(lag.agent, lag.partition): lag.records for lag in await lag_once(settings, connection)}
+    assert lags == {("kpi", 0): 1, ("ledger", 0): 5, ("kpi", 1): 0, ("other", 0): 0}
+    await connection.close()
+
+
 async def test_a_large_lag_is_the_distance_of_the_offsets(settings: Settings) -> None:
     await apply_topics(settings)
     await publish(settings, [500])

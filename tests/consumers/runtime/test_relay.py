@@ -189,7 +189,13 @@ async def test_progress_is_found_behind_the_open_transaction_of_another_relay(
     reading = asyncio.create_task(read_progress(settings, AGENT))
     await asyncio.sleep(0.5)
     assert not reading.done(), "what is committed behind an open transaction can't be known yet"
-    await other.commit_transaction()
+    async with relaying(settings) as relay:
+
+        async def says_so() -> bool:
+            return relay.health.waiting_for == "reads its progress"
+
+        await until(says_so)
+        await other.commit_transaction()
     assert await asyncio.wait_for(reading, 10) == 1
     await other.stop()
 
