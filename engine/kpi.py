@@ -1,7 +1,7 @@
 """KPI formulas: from sums over a window to values, exact; the only place where a KPI is defined.
 
 Place     kpi agent (sums from its tiles) -> [this] -> values -> Postgres and `billing.kpis`.
-Windows   of N days as of D hold the days D-N+1 to D; `lifetime` holds all up to D; `now` is the balance at the end of D.
+Windows   of N days as of D hold the days D-N+1 to D; `lifetime` holds all up to D; `now` is the end of D.
 Amounts   sums are integer minor units; values in the major unit of `currency`. A ratio is rounded once, half away from
           zero: money to its currency's digits, days and counts to 4; it is None where the denominator is 0.
 Source    reference/ledger.md section 6.

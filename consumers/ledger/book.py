@@ -1,0 +1,124 @@
+"""A batch's payments against the invoices they touch, in memory: what is settled, what is credit, what is taken back.
+
+Place     handler loads it under lock -> [this] -> postings (engine) -> posting_store. Pure: no SQL, no clock.
+Rules     a payment settles the invoice that it names, else the oldest due of its account and currency (then by id);
+          the rest is the customer's credit. A refund or charge-back gives back one received payment: first what of it
+          is still credit, then what it settled, the last invoice first; so what a payment settles, holds as credit and
+          has given back always adds up to its amount.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fakturo.consumers.ledger.rows import InvoiceRow, Paid, PaymentRow
+from fakturo.engine.postings import Settlement
+from fakturo.schemas.dead_letters import DeadLetterReason as Reason
+
+
+class Refused(Exception):
+    """A payment that the books can't take: it goes to the dead letters with `reason`."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Book:
+    """The open invoices and received payments that a batch touches."""
+
+    def __init__(self, invoices: Iterable[InvoiceRow], paid: Iterable[Paid]) -> None:
+        self._invoices = {row.invoice_id: row for row in invoices}
+        self._paid = {row.payment_id: row for row in paid}
+        self._by_account: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in sorted(self._invoices.values(), key=lambda invoice: (invoice.due_on, invoice.invoice_id)):
+            self._by_account[row.account, row.currency].append(row.invoice_id)
+        self.changed_open: dict[str, int] = {}
+        self.changed_paid: dict[str, Paid] = {}
+
+    def receive(self, row: PaymentRow, invoice_id: str | None) -> tuple[list[Settlement], int]:
+        """Return what the payment settles, and the rest that becomes credit (minor units).
+
+        Raises:
+            Refused: the named invoice is in another currency.
+        """
+        if invoice_id is not None and self._invoices[invoice_id].currency != row.currency:
+            currency = self._invoices[invoice_id].currency
+            self._paid.pop(row.payment_id, None)
+            raise Refused(Reason.INVALID_AMOUNT, f"a payment in {row.currency} can't settle an invoice in {currency}")
+        rest = row.amount_minor
+        settled: list[Settlement] = []
+        for invoice in self._targets(row, invoice_id):
+            amount = min(rest, invoice.open_minor)
+            if amount > 0:
+                settled.append(self._settle(invoice, amount))
+                rest -= amount
+        self._put_paid(_paid_of(row, settled, rest))
+        return settled, rest
+
+    def give_back(self, row: PaymentRow) -> tuple[list[Settlement], int]:
+        """Return the settlements that a refund or charge-back takes back, and how much comes out of credit.
+
+        Raises:
+            Refused: more than is left of the payment, or another currency.
+        """
+        paid = self._paid.get(row.payment_id)
+        if paid is None:
+            raise Refused(Reason.REFERENCE_NEVER_CAME, f"payment {row.payment_id!r}, which it gives back, was refused")
+        if paid.currency != row.currency:
+            raise Refused(Reason.INVALID_AMOUNT, f"the payment was in {paid.currency}, not in {row.currency}")
+        left = paid.amount_minor - paid.returned_minor
+        if row.amount_minor > left:
+            raise Refused(Reason.INVALID_AMOUNT, f"{row.amount_minor} is more than the {left} left of the payment")
+        from_credit = min(row.amount_minor, paid.credit_minor)
+        rest = row.amount_minor - from_credit
+        allocations = dict(paid.allocations)
+        taken: list[Settlement] = []
+        for invoice_id in reversed(list(paid.allocations)):
+            amount = min(rest, allocations[invoice_id])
+            if amount > 0:
+                taken.append(self._reopen(self._invoices[invoice_id], amount))
+                allocations[invoice_id] -= amount
+                rest -= amount
+        self._put_paid(
+            replace(
+                paid,
+                credit_minor=paid.credit_minor - from_credit,
+                returned_minor=paid.returned_minor + row.amount_minor,
+                allocations=allocations,
+            )
+        )
+        return taken, from_credit
+
+    def _targets(self, row: PaymentRow, invoice_id: str | None) -> list[InvoiceRow]:
+        if invoice_id is not None:
+            return [self._invoices[invoice_id]]
+        return [self._invoices[found] for found in self._by_account.get((row.account, row.currency), ())]
+
+    def _settle(self, invoice: InvoiceRow, amount_minor: int) -> Settlement:
+        return self._move(invoice, invoice.open_minor - amount_minor, amount_minor)
+
+    def _reopen(self, invoice: InvoiceRow, amount_minor: int) -> Settlement:
+        return self._move(invoice, invoice.open_minor + amount_minor, amount_minor)
+
+    def _move(self, invoice: InvoiceRow, open_minor: int, amount_minor: int) -> Settlement:
+        now = replace(invoice, open_minor=open_minor)
+        self._invoices[invoice.invoice_id] = now
+        self.changed_open[invoice.invoice_id] = now.open_minor
+        return Settlement(party=invoice.account, invoice_id=invoice.invoice_id, amount_minor=amount_minor)
+
+    def _put_paid(self, paid: Paid) -> None:
+        self._paid[paid.payment_id] = paid
+        self.changed_paid[paid.payment_id] = paid
+
+
+def _paid_of(row: PaymentRow, settled: list[Settlement], credit_minor: int) -> Paid:
+    return Paid(
+        payment_id=row.payment_id,
+        currency=row.currency,
+        account=row.account,
+        amount_minor=row.amount_minor,
+        credit_minor=credit_minor,
+        returned_minor=0,
+        allocations={settlement.invoice_id: settlement.amount_minor for settlement in settled},
+    )
