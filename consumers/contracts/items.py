@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from fakturo.consumers.contracts.history import Moment, RecordHistory, first_filled
-from fakturo.consumers.contracts.offers import Offer, Offers
+from fakturo.consumers.contracts.offers import Offers, is_licensed, takes_own_price
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import ItemFields
+from fakturo.engine.catalog import Product
 from fakturo.schemas.events.contracts import ItemTerms, SubscriptionItem
 
 DAY = timedelta(days=1)
@@ -78,7 +79,7 @@ def _problem(history: RecordHistory, what: str) -> Problem:
     return Problem(history.entity, history.record_id, f"{history.entity} {history.record_id} {what}.")
 
 
-def _offer(history: RecordHistory, context: ItemContext) -> Offer | str:
+def _offer(history: RecordHistory, context: ItemContext) -> Product | str:
     """Return what the catalog offers as the item's product, or what is missing."""
     fields = context.fields
     product_id = history.value(fields.product)
@@ -109,7 +110,7 @@ def _earliest(*days: date | None) -> date | None:
     return min((day for day in days if day is not None), default=None)
 
 
-def _terms(history: RecordHistory, context: ItemContext, offer: Offer, start_on: date) -> tuple[ItemTerms, ...] | str:
+def _terms(history: RecordHistory, context: ItemContext, offer: Product, start_on: date) -> tuple[ItemTerms, ...] | str:
     """Return the terms, ascending, the first from `start_on` on; or what is wrong with the newest ones."""
     terms: list[ItemTerms] = []
     problem: str | None = "has no quantity yet"
@@ -145,13 +146,13 @@ def _empty_moment(history: RecordHistory) -> Moment:
     return Moment(effective_at=history.effective_at, recorded_at=history.recorded_at, values={})
 
 
-def _terms_at(moment: Moment, context: ItemContext, offer: Offer, start_on: date) -> ItemTerms | str:
+def _terms_at(moment: Moment, context: ItemContext, offer: Product, start_on: date) -> ItemTerms | str:
     """Return the terms that the item's values at `moment` give, or what is wrong with them."""
     fields = context.fields
     quantity = _decimal(first_filled(moment.values, fields.quantity))
     discount = _decimal(first_filled(moment.values, fields.discount_percent))
-    own = _own_price(moment.values, fields) if offer.own_price_allowed else None
-    if quantity is None and offer.licensed:
+    own = _own_price(moment.values, fields) if takes_own_price(offer) else None
+    if quantity is None and is_licensed(offer):
         return f"has no quantity: fill {fields.quantity[0]}"
     if quantity is not None and quantity < 0:
         return f"has the quantity {quantity}; it must not be negative"

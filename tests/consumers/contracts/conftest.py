@@ -10,8 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from fakturo.consumers.contracts.offers import Offer, Offers
+from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.runtime.records import Record
+from fakturo.engine.catalog import Product
 from fakturo.schemas.events.contracts import ItemTax, MeterDefinition, PriceVersion
 
 ACCOUNT_ID = "001NY0000000002YAA"
@@ -34,19 +35,21 @@ def offers() -> Offers:
     return Offers(
         currency="USD",
         by_code={
-            "TERMINAL": Offer(
+            "TERMINAL": Product(
                 code="TERMINAL",
                 name="Terminal rent",
                 billing="arrears",
                 prices=(PriceVersion(effective_from=date(2013, 1, 1), price=terminal, hash="a" * 64),),
                 tax=TAX,
+                hash="c" * 64,
             ),
-            "DISTANCE": Offer(
+            "DISTANCE": Product(
                 code="DISTANCE",
                 name="En-route contribution",
                 billing="arrears",
                 prices=(PriceVersion(effective_from=date(2013, 1, 1), price=distance, hash="b" * 64),),
                 tax=TAX,
+                hash="c" * 64,
                 meter=MILES,
             ),
         },
@@ -97,11 +100,16 @@ def order_of_american() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def record(value: dict[str, Any] | bytes, offset: int = 0, watermark_at: datetime | None = None) -> Record:
-    """Return the Kafka record that carries `value`, recorded when it was committed."""
+def record(
+    value: dict[str, Any] | bytes,
+    offset: int = 0,
+    watermark_at: datetime | None = None,
+    recorded_at: datetime | None = None,
+) -> Record:
+    """Return the Kafka record that carries `value`, by default recorded when it was committed."""
     if isinstance(value, bytes):
         return Record("sf.cdc.Order", 0, offset, b"key", value, (), JUNE, watermark_at)
-    recorded_at = datetime.fromtimestamp(value["commit"]["ts"] / 1000, UTC)
+    recorded_at = recorded_at or datetime.fromtimestamp(value["commit"]["ts"] / 1000, UTC)
     body = json.dumps(value).encode()
     key = value["recordId"].encode()
     return Record(f"sf.cdc.{value['entity']}", 0, offset, key, body, (), recorded_at, watermark_at)
