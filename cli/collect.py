@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.schemas.topics import CLOCK_ADVANCED, OUTPUT_TOPICS, SEQUENCE_HEADER, dead_letter_topics
+from fakturo.schemas.topics import CLOCK_ADVANCED, CLOCK_KEY, OUTPUT_TOPICS, SEQUENCE_HEADER, dead_letter_topics
 
 CLOCK = CLOCK_ADVANCED.encode()
 
@@ -24,7 +24,7 @@ async def collect(settings: Settings, connection: asyncpg.Connection) -> dict[st
     last = {(row["topic"], row["partition"]): row["last_sequence"] for row in rows if row["topic"] in names}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for topic, record in await _read(settings, last):
-        if record.key is not None or record.value is None or CLOCK not in record.value:
+        if record.key not in (None, CLOCK_KEY) or record.value is None or CLOCK not in record.value:
             found[topic].append(_line(record))
     for records in found.values():
         records.sort(key=lambda line: (line["key"] or "", line["sequence"]))

@@ -15,6 +15,8 @@ DEAD_LETTER_BODY_BYTES_MAX = 5 * MEGABYTE
 DAY_SECONDS = 86_400
 
 CLOCK_ADVANCED = "fakturo.clock.advanced.v1"
+CLOCK_KEY = b"fakturo/clock"
+"""Key of a tick in a compacted topic, which takes no record without one; elsewhere ticks have none."""
 SEQUENCE_HEADER = "fakturo-sequence"
 """Gapless number, from 1, of a record among those of its topic and partition; ASCII digits."""
 

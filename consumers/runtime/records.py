@@ -1,15 +1,17 @@
 """The words of the runtime: a record as received, and a slice of a partition that was fetched without a hole.
 
 Place     broker -> runner -> [these] -> processor -> agent's `handle`. Imports nothing of the runtime.
+Why C     records are made a hundred thousand times a second: a msgspec struct costs a sixth of a frozen dataclass.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Record:
+
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One Kafka record as received.
 
     `recorded_at` is the broker's append time: when we knew. `watermark_at` is what time had reached in this
@@ -47,3 +49,8 @@ class Slice:
     start_offset: int
     end_offset: int
     records: Sequence[Record]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Return the topic and the partition."""
+        return self.topic, self.partition

@@ -1,0 +1,163 @@
+"""How time advances for an agent: by the ticks in all its partitions, one transaction at a time under one lock.
+
+Place     runner, after a batch with ticks and at start -> [this] -> the agent's `advance`, `flush` -> outbox -> next ones.
+Minimum   the agent's time is the least of its cursors' watermarks; a partition that has seen no tick holds it still.
+Chunks    `advance` does a bounded part and says whether more remains; only when nothing does the watermark moves and
+          the tick goes on to every partition that the agent publishes to. A kill in between repeats nothing.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from fakturo.consumers.runtime.agent import Agent
+from fakturo.consumers.runtime.backoff import patiently
+from fakturo.consumers.runtime.database import Database
+from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.metrics import DEAD_LETTERS, EVENTS, WATERMARK_TIMESTAMP
+from fakturo.consumers.runtime.outbox import write_out
+from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.transaction import CONTENT_TYPE, OutboxRow, Transaction
+from fakturo.schemas.codec import encode
+from fakturo.schemas.dead_letters import DeadLetterReason
+from fakturo.schemas.envelope import event_of
+from fakturo.schemas.events.clock import ClockAdvanced
+from fakturo.schemas.topics import CLOCK_ADVANCED, CLOCK_KEY, written_by
+
+SWEEP_RECORDS = 500
+PLACE = ("runtime.watermark", 0)
+"""Under this name `/readyz` shows that time has stopped because of a bug."""
+
+log = structlog.get_logger(__name__)
+
+_REACHED = """
+SELECT min(watermark_at) AS at, count(*) FILTER (WHERE watermark_at IS NULL) AS silent,
+       max(watermark_recorded_at) FILTER (WHERE watermark_at = (
+           SELECT min(watermark_at) FROM runtime.cursor WHERE agent = $1)) AS recorded_at
+  FROM runtime.cursor WHERE agent = $1
+"""
+_AT = "SELECT at FROM runtime.watermark WHERE agent = $1"
+_LOCK = "SELECT at FROM runtime.watermark WHERE agent = $1 FOR UPDATE"
+_MOVE = "UPDATE runtime.watermark SET at = $2, recorded_at = $3 WHERE agent = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What time has reached in all partitions, and when we knew."""
+
+    at: datetime
+    recorded_at: datetime
+
+
+class Timekeeper:
+    """Advances the time of `agent`; any worker of it may, one at a time."""
+
+    def __init__(self, agent: Agent, database: Database, settings: Settings, health: Health) -> None:
+        self.agent = agent
+        self._database = database
+        self._settings = settings
+        self._health = health
+        self._turn = asyncio.Lock()
+
+    async def advance_if_due(self) -> bool:
+        """Advance as far as all partitions have come; return whether time has moved; a bug only stops time."""
+        async with self._turn:
+            moved = False
+            while True:
+                outcome = await self._guarded(self._advance_part)
+                if outcome is None:
+                    return moved
+                moved |= outcome
+
+    async def flush(self) -> None:
+        """Publish interim outputs, unless another worker of the agent is at it."""
+        async with self._turn:
+            await self._guarded(self._flush)
+
+    async def _guarded(self, work: Any) -> Any:
+        try:
+            result = await patiently(work, self._health, "the database", self._database.forget_connections)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            if self._health.stopped_partitions.get(PLACE) != reason:
+                log.exception("time stands still", reason=reason)
+                self._health.stopped(*PLACE, reason)
+            return None
+        if PLACE in self._health.stopped_partitions:
+            self._health.resumed(*PLACE)
+        return result
+
+    async def _advance_part(self) -> bool | None:
+        """Do one part; return True when time has moved, False when more remains, None when nothing is due."""
+        name = self.agent.name
+        async with self._database.transaction() as (sql, driver):
+            if await _due(driver, name, await driver.fetchval(_AT, name)) is None:
+                return None  # the usual answer, given without the lock
+            target = await _due(driver, name, await driver.fetchval(_LOCK, name))
+            if target is None:
+                return None
+            tx = Transaction(name, sql, driver, self._settings.partitions)
+            is_done = not await self.agent.advance(target.at, tx) and not await self._sweep(target.at, tx)
+            if is_done:
+                await self._pass_on(target, tx)
+            await write_out(tx)
+        self._count(tx)
+        if is_done:
+            WATERMARK_TIMESTAMP.labels(name).set(target.at.timestamp())
+        return is_done
+
+    async def _sweep(self, to: datetime, tx: Transaction) -> bool:
+        """Dead-letter what has waited too long for its reference; return whether there may be more."""
+        before = to - timedelta(seconds=self._settings.parked_seconds_max)
+        taken = await tx.take_parked_too_long(before, SWEEP_RECORDS)
+        for record, message in taken:
+            tx.reject(record, DeadLetterReason.REFERENCE_NEVER_CAME, message)
+        return len(taken) == SWEEP_RECORDS
+
+    async def _pass_on(self, reached: Reached, tx: Transaction) -> None:
+        if self._settings.interim_seconds == 0:
+            await self.agent.flush(tx)
+        await tx.driver.execute(_MOVE, tx.agent, reached.at, reached.recorded_at)
+        value = encode(
+            event_of(
+                agent=tx.agent,
+                event_type=CLOCK_ADVANCED,
+                id=f"clock/{tx.agent}/{reached.at.isoformat()}",
+                subject=None,
+                time=reached.at,
+                data=ClockAdvanced(at=reached.at),
+                recorded_at=reached.recorded_at,
+            )
+        )
+        tx.outbox += [
+            OutboxRow(topic.name, partition, CLOCK_KEY if topic.compacted else None, value, (CONTENT_TYPE,))
+            for topic in written_by(tx.agent)
+            for partition in range(self._settings.partitions)
+        ]
+
+    async def _flush(self) -> None:
+        name = self.agent.name
+        async with self._database.transaction() as (sql, driver):
+            if not await driver.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"{name} flush"):
+                return
+            tx = Transaction(name, sql, driver, self._settings.partitions)
+            await self.agent.flush(tx)
+            await write_out(tx)
+        self._count(tx)
+
+    def _count(self, tx: Transaction) -> None:
+        for (topic, outcome), number in tx.outcomes.items():
+            EVENTS.labels(tx.agent, topic, outcome).inc(number)
+        for rejection in tx.rejections:
+            DEAD_LETTERS.labels(tx.agent, rejection.record.topic, rejection.reason.value).inc()
+
+
+async def _due(driver: Any, agent: str, stands_at: datetime | None) -> Reached | None:
+    """Return what time has reached in all partitions, if that is later than `stands_at`."""
+    row = await driver.fetchrow(_REACHED, agent)
+    if row["at"] is None or row["silent"] or (stands_at is not None and row["at"] <= stands_at):
+        return None
+    return Reached(row["at"], row["recorded_at"])
