@@ -9,15 +9,15 @@ Source    reference/ledger.md section 6.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import Decimal
 from types import MappingProxyType
+
+from fakturo.engine.money import EXACT, rounded
 
 WINDOW_DAYS: Mapping[str, int] = MappingProxyType({"30d": 30, "90d": 90, "365d": 365})
 LIFETIME = "lifetime"
 NOW = "now"
 RATIO_DIGITS = 4
-
-_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 
 DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,12 +35,8 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Sums over a window: amounts in minor units, `delay_minor_days` is amount settled times days late.
+    """Sums over a window: amounts in minor units, `delay_minor_days` is amount settled times days late."""
 
-    `customers` is how many customers have an invoice in the window; for a single customer 1.
-    """
-
-    customers: int
     invoices: int = 0
     net_minor: int = 0
     gross_minor: int = 0
@@ -62,14 +58,17 @@ class KpiValue:
     denominator: Decimal | None
 
 
-def window_values(window: str, sums: Sums, receivable_minor: int, minor_digits: int) -> Iterator[KpiValue]:
-    """Yield the KPIs of one window; DSO only where the window has a length in days."""
+def window_values(
+    window: str, sums: Sums, customers: int, receivable_minor: int, minor_digits: int
+) -> Iterator[KpiValue]:
+    """Yield the KPIs of one window; DSO only where the window has a length in days.
+
+    `customers` is how many customers have an invoice in the window; 1 for a single customer.
+    """
     revenue = _major(sums.net_minor, minor_digits)
     yield _amount("revenue", window, revenue)
     yield _ratio("average_invoice", window, "currency", revenue, Decimal(sums.invoices), minor_digits)
-    yield _ratio(
-        "purchase_frequency", window, "invoices", Decimal(sums.invoices), Decimal(sums.customers), RATIO_DIGITS
-    )
+    yield _ratio("purchase_frequency", window, "invoices", Decimal(sums.invoices), Decimal(customers), RATIO_DIGITS)
     cost = _major(sums.fees_minor + sums.bad_debt_minor, minor_digits)
     yield _amount("lifetime_value", window, revenue - cost)
     if window in WINDOW_DAYS:
@@ -91,9 +90,9 @@ def _amount(kpi: str, window: str, value: Decimal) -> KpiValue:
 def _ratio(kpi: str, window: str, unit: str, numerator: Decimal, denominator: Decimal, digits: int) -> KpiValue:
     value = None
     if denominator:
-        value = _EXACT.quantize(_EXACT.divide(numerator, denominator), Decimal(1).scaleb(-digits))
+        value = rounded(EXACT.divide(numerator, denominator), digits)
     return KpiValue(kpi=kpi, window=window, unit=unit, value=value, numerator=numerator, denominator=denominator)
 
 
 def _major(amount_minor: int, minor_digits: int) -> Decimal:
-    return Decimal(amount_minor).scaleb(-minor_digits, context=_EXACT)
+    return Decimal(amount_minor).scaleb(-minor_digits, context=EXACT)

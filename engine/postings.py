@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from fakturo.engine.errors import InvariantBroken
 from fakturo.schemas.events.invoices import Invoice
 from fakturo.schemas.events.ledger import JournalLine
 
@@ -44,7 +45,11 @@ class Settlement:
 
 
 def post_invoice(invoice: Invoice) -> tuple[JournalLine, ...]:
-    """Return 1200 +due, 2300 +credits applied, 4000 -net, 2100 -tax; nothing where all is 0."""
+    """Return 1200 +due, 2300 +credits applied, 4000 -net, 2100 -tax; nothing where all is 0.
+
+    Raises:
+        InvariantBroken: the invoice's own sums do not agree.
+    """
     account, currency = invoice.account, invoice.currency
     return _lines(
         currency,
@@ -89,6 +94,8 @@ def post_return(
 
 
 def _lines(currency: str, *legs: tuple[LedgerAccount, str | None, int, str | None]) -> tuple[JournalLine, ...]:
+    if imbalance_minor := sum(amount_minor for _, _, amount_minor, _ in legs):
+        raise InvariantBroken(f"a journal must sum to 0, not to {imbalance_minor}: {legs}")
     return tuple(
         JournalLine(
             account_code=account.code,

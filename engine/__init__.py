@@ -1,0 +1,21 @@
+"""The engine decides: which usage counts, what it costs, what stands on the invoice, in the ledger, in a KPI.
+
+It is pure: values in, values out. No clock, no I/O, no randomness, no float; instants and dates are parameters.
+
+Order of the steps, and the file of each::
+
+    catalog file ─▶ catalog     meters, products, price versions; all faults at once
+    usage event ──▶ meters      does it count, for how much; rollups that merge
+    subscription ─▶ contracts   an item's slices of a period: one price, one set of terms each
+    slice, usage ─▶ rating      price(total) - price(billed), rounded once, with its sentence
+                    └ prices/   one file a model; modifiers before and after it
+    lines ────────▶ invoicing   sums, tax (tax), due date, ids that derive from content
+    invoice, payment ▶ postings journal lines that sum to 0
+    sums ─────────▶ kpi         revenue, lifetime value, DSO, payment delay
+
+Underneath: money (exponents, the one rounding, shares), decimals (numbers of the price language), periods (local dates
+to half-open UTC periods), texts (numbers in a sentence), errors.
+
+Invariants: money is an exact Decimal until it is rounded once, half away from zero, at the invoice line, and integer
+minor units after; a period is half-open; the same input gives the same output, ids included.
+"""

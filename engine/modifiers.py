@@ -1,0 +1,135 @@
+"""Modifiers: what a price does to the quantity before its model, and to the amount after it.
+
+Place     inside `Price.charge`: transform -> free units -> the model -> proration -> discounts -> cap -> minimum.
+Units     amounts are exact Decimals in the major unit; nothing is rounded here.
+Rules     only fixed parts are prorated, `minimum_amount` among them; caps, discounts and free units never are. The
+          minimum is a true-up for the whole period: it applies on the final slice, and what the period's earlier
+          slices came to counts towards it; where it is prorated, it belongs to its own slice alone.
+Later     `event_increments` and `per_event` look at single events and are refused for now.
+Source    PRICING.md, Modifiers (the order is the contract's).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from fakturo.engine.money import ZERO
+from fakturo.engine.texts import money_text, number_text
+
+
+class Proration(StrEnum):
+    """By what fixed parts are prorated: local calendar days, elapsed seconds, or not at all."""
+
+    DAY = "day"
+    SECOND = "second"
+    NONE = "none"
+
+
+class Rounding(StrEnum):
+    """How a quotient of quantities becomes whole."""
+
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discount:
+    """`percent` of the amount, or a fixed `amount`; one of them. It never makes an amount negative."""
+
+    percent: Decimal | None = None
+    amount: Decimal | None = None
+
+    def apply(self, amount: Decimal) -> Decimal:
+        """Return what is left of `amount`."""
+        if self.percent is not None:
+            return amount * (100 - self.percent) / 100
+        return max(amount - (self.amount or ZERO), min(amount, ZERO))
+
+    def note(self, digits: int) -> str:
+        """Return how the invoice says it."""
+        if self.percent is not None:
+            return f"less {number_text(self.percent)} %"
+        return f"less {money_text(self.amount or ZERO, digits)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """How much of a period something was held: local calendar days and elapsed seconds, of the stretch and the whole.
+
+    0 <= active <= period, and the period is not empty.
+    """
+
+    active_days: int
+    period_days: int
+    active_seconds: int
+    period_seconds: int
+
+    def share(self, proration: Proration) -> Fraction:
+        """Return the share by which fixed parts are multiplied."""
+        match proration:
+            case Proration.DAY:
+                return Fraction(self.active_days, self.period_days)
+            case Proration.SECOND:
+                return Fraction(self.active_seconds, self.period_seconds)
+            case Proration.NONE:
+                return Fraction(1)
+
+    def note(self, proration: Proration) -> str:
+        """Return how the invoice says it: "17 of 31 days"."""
+        if proration is Proration.DAY:
+            return f"{self.active_days} of {self.period_days} days"
+        return f"{number_text(Decimal(self.active_seconds))} of {number_text(Decimal(self.period_seconds))} seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modifiers:
+    """The modifiers of one price; the defaults change nothing. `discounts` apply one after the other."""
+
+    divide_by: Decimal | None = None
+    divide_round: Rounding = Rounding.NONE
+    free_units: Decimal = ZERO
+    proration: Proration = Proration.NONE
+    discounts: tuple[Discount, ...] = ()
+    maximum_amount: Decimal | None = None
+    minimum_amount: Decimal | None = None
+
+    def transformed(self, quantity: Decimal) -> Decimal:
+        """Return the quantity in the units that are priced."""
+        if self.divide_by is None:
+            return quantity
+        return divided(quantity, self.divide_by, self.divide_round)
+
+    def shaped(
+        self, amount: Decimal, *, share: Fraction, final: bool, earlier: Decimal, digits: int
+    ) -> tuple[Decimal, tuple[str, ...]]:
+        """Return the amount after discounts, cap and minimum, and a note for each that changed it."""
+        notes: list[str] = []
+        for discount in self.discounts:
+            less = discount.apply(amount)
+            if less != amount:
+                notes.append(discount.note(digits))
+            amount = less
+        if self.maximum_amount is not None and amount > self.maximum_amount:
+            amount = self.maximum_amount
+            notes.append(f"capped at {money_text(amount, digits)}")
+        if self.minimum_amount is not None and final:
+            floor = prorated(self.minimum_amount, share) - (earlier if self.proration is Proration.NONE else ZERO)
+            if amount < floor:
+                amount = floor
+                notes.append(f"raised to the minimum of {money_text(self.minimum_amount, digits)}")
+        return amount, tuple(notes)
+
+
+def prorated(amount: Decimal, share: Fraction) -> Decimal:
+    """Return `share` of `amount`; multiplied before it is divided, so that a whole share is exact."""
+    return amount if share == 1 else amount * share.numerator / share.denominator
+
+
+def divided(quantity: Decimal, size: Decimal, rounding: Rounding) -> Decimal:
+    """Return how many times `size` (above 0) goes into `quantity` (not below 0)."""
+    if rounding is Rounding.NONE:
+        return quantity / size
+    started = 1 if rounding is Rounding.UP and quantity % size else 0
+    return quantity // size + started

@@ -1,0 +1,29 @@
+"""Prices: the price language, one file a model.
+
+Entry     `parse_price` reads a price document; `Price.charge` applies it to a usage, modifiers included, exact;
+          `rounded` rounds it, once. Whoever checks the books needs no more than this package.
+Flow      reading (checked access to the document) -> parse -> price (modifiers around the model) -> charge.
+Models    flat, per_unit, graduated, volume (the two share tiers), package, matrix.
+"""
+
+from fakturo.engine.modifiers import Span
+from fakturo.engine.money import rounded
+from fakturo.engine.prices.parse import MODELS, parse_price, read_price
+from fakturo.engine.prices.price import Price
+from fakturo.engine.prices.usage import NO_USAGE, Charge, Part, Step, Usage, grouped_usage, usage_of
+
+__all__ = [
+    "MODELS",
+    "NO_USAGE",
+    "Charge",
+    "Part",
+    "Price",
+    "Span",
+    "Step",
+    "Usage",
+    "grouped_usage",
+    "parse_price",
+    "read_price",
+    "rounded",
+    "usage_of",
+]

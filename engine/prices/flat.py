@@ -1,0 +1,40 @@
+"""Flat: one amount, whatever the quantity. A fixed part, so prorated by day unless the price says otherwise.
+
+Source    PRICING.md, the table of models.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from fakturo.engine.modifiers import prorated
+from fakturo.engine.money import ONE
+from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.reading import Reader
+from fakturo.engine.prices.usage import Part, Step, Usage
+from fakturo.engine.texts import money_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flat:
+    """`amount`, in the major unit."""
+
+    amount: Decimal
+
+    def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
+        """Return the one amount."""
+        amount = prorated(self.amount, setting.share)
+        text = f"{money_text(self.amount, setting.digits)} flat"
+        return (Part(text=text, quantity=ONE, unit_amount=None, amount=amount),)
+
+    def step(self, quantity: Decimal) -> Step | None:
+        """Return None: no unit costs anything."""
+        return None
+
+    def first_unit_amount(self) -> Decimal | None:
+        """Return None: units have no price."""
+        return None
+
+
+def read(reader: Reader) -> Flat:
+    """Return the model that the document describes."""
+    return Flat(amount=reader.decimal("amount"))

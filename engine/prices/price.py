@@ -1,0 +1,132 @@
+"""A price that has been read: a model with its modifiers, applied to a usage.
+
+Place     usage -> [this] -> exact Charge -> rating (less what was billed, rounded once).
+Steps     transform -> free units -> model -> proration -> discounts -> cap -> minimum (PRICING.md, Modifiers).
+Licensed  the quantity is the contract's, so the model's whole amount is a fixed part.
+Holds     a Charge is never below 0 and never rounded.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from fakturo.engine.errors import PriceError
+from fakturo.engine.modifiers import Discount, Modifiers, Proration, Rounding, Span, prorated
+from fakturo.engine.money import ZERO, exact_context, exponent_of
+from fakturo.engine.prices.flat import Flat
+from fakturo.engine.prices.matrix import Matrix
+from fakturo.engine.prices.model import Model, Setting
+from fakturo.engine.prices.per_unit import PerUnit
+from fakturo.engine.prices.usage import Charge, Part, Step, Usage, usage_of
+from fakturo.engine.texts import number_text
+
+_WHOLE = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A checked price, made by `parse_price`. `licensed`: the quantity comes from the contract, not from a meter."""
+
+    currency: str
+    model: Model
+    modifiers: Modifiers
+    licensed: bool = False
+
+    def charge(self, usage: Usage, *, span: Span | None = None, final: bool = True, earlier: Decimal = ZERO) -> Charge:
+        """Return the exact amount of `usage`, with what explains it.
+
+        `span` says how much of the period the item was held (None: all of it); `final` that this is the last slice
+        of the period, so that the minimum applies; `earlier` what the period's earlier slices came to, exactly.
+
+        Raises:
+            PriceError: `quantity_negative`, `price_matrix_no_cell`, `price_matrix_dimension`.
+        """
+        if usage.quantity < 0:
+            raise PriceError("quantity_negative", f"the quantity {number_text(usage.quantity)} is below 0", "quantity")
+        with exact_context():
+            share = _WHOLE if span is None else span.share(self.modifiers.proration)
+            parts = self._parts(usage, span, share, final)
+            amount = sum((part.amount for part in parts), ZERO)
+            digits = exponent_of(self.currency)
+            amount, after = self.modifiers.shaped(amount, share=share, final=final, earlier=earlier, digits=digits)
+            notes = (*self._share_notes(span, share), *after)
+            return Charge(quantity=usage.quantity, amount=amount, parts=(*self._free_parts(usage), *parts), notes=notes)
+
+    def step(self, usage: Usage) -> Step | None:
+        """Return what the next unit costs where that differs from the last, and how far away that is; else None.
+
+        Distances are in units of usage. They are not told where a transform rounds down, since there one unit does
+        not lead on.
+        """
+        if self.modifiers.divide_round is Rounding.DOWN:
+            return None
+        with exact_context():
+            quantity = self.modifiers.transformed(usage.quantity)
+            free = self.modifiers.free_units
+            step = self.model.step(max(quantity - free, ZERO))
+            if quantity < free:
+                first = self.model.first_unit_amount()
+                step = None if first is None else Step(remaining=ZERO, unit_amount=first)
+                free_left = free
+            else:
+                free_left = quantity
+            if step is None:
+                return None
+            size = self.modifiers.divide_by or Decimal(1)
+            return replace(step, remaining=(free_left + step.remaining) * size - usage.quantity)
+
+    def overridden(self, *, unit_amount: Decimal | None = None, discount_percent: Decimal | None = None) -> "Price":
+        """Return the price with a customer's own terms.
+
+        An own unit amount replaces `amount` of `flat` and `unit_amount` of a licensed `per_unit`, and nothing else;
+        an own discount comes after the price's.
+        """
+        price = self
+        if unit_amount is not None:
+            match self.model:
+                case Flat():
+                    price = replace(price, model=Flat(amount=unit_amount))
+                case PerUnit() if self.licensed:
+                    price = replace(price, model=PerUnit(unit_amount=unit_amount))
+                case _:
+                    pass
+        if discount_percent:
+            discounts = (*self.modifiers.discounts, Discount(percent=discount_percent))
+            price = replace(price, modifiers=replace(self.modifiers, discounts=discounts))
+        return price
+
+    def _parts(self, usage: Usage, span: Span | None, share: Fraction, final: bool) -> tuple[Part, ...]:
+        """Return the model's parts, prorated: as a whole where licensed, else its fixed parts alone."""
+        setting = Setting(
+            share=_WHOLE if self.licensed else share,
+            span=None if self.licensed else span,
+            final=final,
+            digits=exponent_of(self.currency),
+        )
+        if isinstance(self.model, Matrix):
+            parts = self.model.parts(usage, setting)
+        else:
+            parts = self.model.parts(usage_of(self._billable(usage)), setting)
+        if not self.licensed or share == 1:
+            return parts
+        return tuple(replace(part, amount=prorated(part.amount, share)) for part in parts)
+
+    def _billable(self, usage: Usage) -> Decimal:
+        return max(self.modifiers.transformed(usage.quantity) - self.modifiers.free_units, ZERO)
+
+    def _free_parts(self, usage: Usage) -> tuple[Part, ...]:
+        """Return the parts that cost nothing: what a transform made of the quantity, and the free units used."""
+        quantity = self.modifiers.transformed(usage.quantity)
+        parts = []
+        if self.modifiers.divide_by is not None:
+            text = f"{number_text(quantity)} after division by {number_text(self.modifiers.divide_by)}"
+            parts.append(Part(text=text, quantity=quantity, unit_amount=None, amount=ZERO))
+        free = min(quantity, self.modifiers.free_units)
+        if free:
+            parts.append(Part(text=f"{number_text(free)} free", quantity=free, unit_amount=ZERO, amount=ZERO))
+        return tuple(parts)
+
+    def _share_notes(self, span: Span | None, share: Fraction) -> tuple[str, ...]:
+        if span is None or share == 1 or self.modifiers.proration is Proration.NONE:
+            return ()
+        return (span.note(self.modifiers.proration),)

@@ -1,0 +1,84 @@
+"""Tiers, which `graduated` and `volume` share: contiguous, ascending, the last without end.
+
+Bounds    `up_to` is inclusive; a tier is entered when the quantity exceeds the bound before it, so 5.001 enters the
+          tier after 5. Fractions are compared as they are. The first tier is entered at zero usage too.
+Source    PRICING.md; reference choice of Stripe, OpenMeter and Flexprice for the inclusive bound.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+from fakturo.engine.modifiers import prorated
+from fakturo.engine.money import ZERO
+from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.reading import Reader
+from fakturo.engine.prices.usage import Part, Step
+from fakturo.engine.texts import money_text, number_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Units above `after` up to and including `up_to` (None: without end)."""
+
+    after: Decimal
+    up_to: Decimal | None
+    unit_amount: Decimal
+    flat_amount: Decimal
+
+    def holds(self, quantity: Decimal) -> bool:
+        """Return whether `quantity` does not go beyond this tier."""
+        return self.up_to is None or quantity <= self.up_to
+
+    def part(self, quantity: Decimal, setting: Setting) -> Part:
+        """Return `quantity` units at this tier's unit amount plus its flat amount."""
+        flat = prorated(self.flat_amount, setting.share)
+        text = f"{number_text(quantity)} at {money_text(self.unit_amount, setting.digits)}"
+        if self.flat_amount:
+            text += f" + {money_text(self.flat_amount, setting.digits)}"
+        return Part(
+            text=text, quantity=quantity, unit_amount=self.unit_amount, amount=quantity * self.unit_amount + flat
+        )
+
+
+def step_of(tiers: tuple[Tier, ...], quantity: Decimal) -> Step | None:
+    """Return how far the tier after the one that `quantity` lands in is, and its unit amount; None in the last."""
+    for tier, following in pairwise(tiers):
+        if tier.up_to is not None and tier.holds(quantity):
+            return Step(remaining=tier.up_to - quantity, unit_amount=following.unit_amount)
+    return None
+
+
+def read_tiers(reader: Reader) -> tuple[Tier, ...]:
+    """Return the tiers of the document; never empty, whatever faults it noted."""
+    tiers: list[Tier] = []
+    after = ZERO
+    rows = reader.readers("tiers")
+    for index, row in enumerate(rows):
+        up_to = _bound(row, after, last=index == len(rows) - 1)
+        if not row.has("unit_amount") and not row.has("flat_amount"):
+            row.fault("field_missing", "unit_amount", "is missing, and flat_amount too")
+        tiers.append(
+            Tier(
+                after=after,
+                up_to=up_to,
+                unit_amount=row.decimal("unit_amount", default=ZERO),
+                flat_amount=row.decimal("flat_amount", default=ZERO),
+            )
+        )
+        row.finish("a tier")
+        after = after if up_to is None else up_to
+    return tuple(tiers) or (Tier(after=ZERO, up_to=None, unit_amount=ZERO, flat_amount=ZERO),)
+
+
+def _bound(row: Reader, after: Decimal, *, last: bool) -> Decimal | None:
+    if row.is_null("up_to"):
+        if not last:
+            row.fault("price_tier_order", "up_to", "is null, but only the last tier's may be")
+        return None
+    up_to = row.decimal("up_to")
+    if last:
+        row.fault("price_tier_last", "up_to", f"{up_to:f} must be null: the last tier has no end")
+    if row.has("up_to") and up_to <= after:
+        row.fault("price_tier_order", "up_to", f"{up_to:f} is not above {after:f}")
+    return up_to

@@ -1,0 +1,38 @@
+"""Volume: all units at the one tier that the quantity lands in, plus that tier's flat amount.
+
+The total may fall as usage rises: that is what the model means.
+Source    PRICING.md; docs.stripe.com "Volume pricing", Kill Bill "TOP_TIER".
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.reading import Reader
+from fakturo.engine.prices.tiers import Tier, read_tiers, step_of
+from fakturo.engine.prices.usage import Part, Step, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """Tiers, lowest first."""
+
+    tiers: tuple[Tier, ...]
+
+    def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
+        """Return one part: the whole quantity at its tier."""
+        tier = next(tier for tier in self.tiers if tier.holds(usage.quantity))
+        return (tier.part(usage.quantity, setting),)
+
+    def step(self, quantity: Decimal) -> Step | None:
+        """Return how far the next tier is, and what every unit costs from there on."""
+        return step_of(self.tiers, quantity)
+
+    def first_unit_amount(self) -> Decimal | None:
+        """Return the first tier's unit amount."""
+        return self.tiers[0].unit_amount
+
+
+def read(reader: Reader) -> Volume:
+    """Return the model that the document describes."""
+    return Volume(tiers=read_tiers(reader))
