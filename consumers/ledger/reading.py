@@ -17,6 +17,7 @@ import msgspec
 
 from fakturo.consumers.ledger.rows import Identity, InvoiceRow, PaymentRow
 from fakturo.consumers.runtime.records import Record
+from fakturo.engine.money import EXPONENTS
 from fakturo.schemas.codec import decode_data, decode_envelope, encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.envelope import Event
@@ -181,7 +182,7 @@ def minor_digits(currency: str, path: str) -> int:
     Raises:
         SchemaError: no such currency.
     """
-    digits = {"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3}.get(currency)
+    digits = EXPONENTS.get(currency)
     if digits is None:
         raise SchemaError(Reason.UNKNOWN_CURRENCY, f"{currency!r} is no currency of ISO 4217", path)
     return digits

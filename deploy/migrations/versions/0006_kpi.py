@@ -113,11 +113,7 @@ UP = (
     f'CREATE TABLE kpi.value ({VALUE}, PRIMARY KEY (account, currency, kpi, "window"))',
     f'CREATE TABLE kpi.value_history ({VALUE}, PRIMARY KEY (account, currency, kpi, "window", as_of))',
     # Interim values as last published, of accounts with facts of a day that is still open.
-    f"""
-    CREATE TABLE kpi.live (
-        {VALUE}, facts bigint NOT NULL, PRIMARY KEY (account, currency, kpi, "window")
-    )
-    """,
+    f'CREATE TABLE kpi.live ({VALUE}, PRIMARY KEY (account, currency, kpi, "window"))',
     # One row: the last day closed, the day that is being closed and the last account done of it.
     """
     CREATE TABLE kpi.progress (

@@ -1,10 +1,9 @@
 """A ledger in a database of its own: a desk that hands it invoices and payments as records, and looks into its books."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -16,7 +15,6 @@ from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.codec import decode_event, encode
 from fakturo.schemas.envelope import Event, event_of
 from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice, Party
-from fakturo.schemas.events.payments import Payment
 from fakturo.schemas.events.usage import PeriodBounds
 
 RECORDED_AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -141,11 +139,6 @@ def invoice_event(
         data=invoice,
         recorded_at=RECORDED_AT,
     )
-
-
-def signed(lines: Sequence[Any]) -> list[tuple[str, Decimal]]:
-    """Return (account code, amount in the major unit) of journal lines, in their order."""
-    return [(line.account_code, Decimal(line.amount_minor).scaleb(-2)) for line in lines]
 
 
 @pytest.fixture

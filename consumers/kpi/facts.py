@@ -1,0 +1,164 @@
+"""From records to facts: what an invoice or a journal adds to whose day.
+
+Place     handler -> [this] -> store. No I/O.
+Days      a fact belongs to its `effective_on` (an invoice's issue date, a journal's date) and is reported on
+          `booked_on`: that day, or, where it came late, the first day that was still open in its partition. So what a
+          closed day reports never changes, and ticks that are worked off together give the same books as ticks one by
+          one.
+"""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from fakturo.consumers.runtime.records import Record
+from fakturo.engine.money import EXPONENTS
+from fakturo.schemas.codec import decode_data, decode_envelope
+from fakturo.schemas.dead_letters import DeadLetterReason as Reason
+from fakturo.schemas.envelope import Event
+from fakturo.schemas.errors import SchemaError
+from fakturo.schemas.events.contracts import ACCOUNT_CHANGED, AccountChanged
+from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice
+from fakturo.schemas.events.ledger import JOURNAL_POSTED, JournalPosted
+
+RECEIVABLE, FEES, BAD_DEBT = "1200", "6200", "6100"
+_COUNTED = frozenset({RECEIVABLE, FEES, BAD_DEBT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What one source adds to one customer's day; amounts in minor units of `currency`.
+
+    `settled_minor` is what the payment `payment_id` settled of `invoice_id`, negative where it was given back.
+    """
+
+    account: str
+    currency: str
+    effective_on: date
+    booked_on: date
+    invoices: int = 0
+    net_minor: int = 0
+    gross_minor: int = 0
+    receivable_minor: int = 0
+    fees_minor: int = 0
+    bad_debt_minor: int = 0
+    settled_minor: int = 0
+    invoice_id: str | None = None
+    payment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An invoice (with its due date) or a journal (without), what identifies it, and its facts."""
+
+    record: Record
+    id: str
+    digest: bytes
+    due_on: date | None
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountName:
+    """The name and currency that an account is shown with."""
+
+    account: str
+    name: str
+    currency: str
+    recorded_at: datetime
+
+
+def read(record: Record) -> Source | AccountName | None:
+    """Return what `record` tells, None where it says nothing that a KPI counts.
+
+    Raises:
+        SchemaError: no event of ours, or not of its type's shape.
+    """
+    envelope = decode_envelope(record.value, record.headers)
+    data = decode_data(envelope)
+    if envelope.type == INVOICE_FINALIZED:
+        return _of_invoice(record, envelope, data)
+    if envelope.type == JOURNAL_POSTED:
+        return _of_journal(record, envelope, data)
+    if envelope.type == ACCOUNT_CHANGED:
+        return _of_account(data)
+    return None
+
+
+def _of_account(changed: AccountChanged) -> AccountName:
+    newest = changed.versions[-1]
+    return AccountName(
+        account=changed.account, name=newest.name, currency=newest.currency, recorded_at=changed.recorded_at
+    )
+
+
+def _of_invoice(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> Source:
+    _check_currency(invoice.currency)
+    fact = Fact(
+        account=invoice.account,
+        currency=invoice.currency,
+        effective_on=invoice.issue_date,
+        booked_on=_booked_on(record, invoice.issue_date),
+        invoices=1,
+        net_minor=invoice.subtotal_minor,
+        gross_minor=invoice.total_minor,
+        invoice_id=invoice.invoice_id,
+    )
+    return Source(
+        record=record, id=invoice.invoice_id, digest=_digest(envelope), due_on=invoice.due_date, facts=(fact,)
+    )
+
+
+def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPosted) -> Source:
+    booked_on = _booked_on(record, journal.effective_on)
+    facts: list[Fact] = []
+    rest: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for line in journal.lines:
+        _check_currency(line.currency)
+        account = line.party or journal.account
+        if line.account_code == RECEIVABLE and line.invoice_id and journal.source.type == "payment":
+            facts.append(
+                Fact(
+                    account=account,
+                    currency=line.currency,
+                    effective_on=journal.effective_on,
+                    booked_on=booked_on,
+                    receivable_minor=line.amount_minor,
+                    settled_minor=-line.amount_minor,
+                    invoice_id=line.invoice_id,
+                    payment_id=journal.source.id,
+                )
+            )
+        elif line.account_code in _COUNTED:
+            rest[account, line.currency][line.account_code] += line.amount_minor
+    for (account, currency), sums in rest.items():
+        facts.append(
+            Fact(
+                account=account,
+                currency=currency,
+                effective_on=journal.effective_on,
+                booked_on=booked_on,
+                receivable_minor=sums[RECEIVABLE],
+                fees_minor=sums[FEES],
+                bad_debt_minor=sums[BAD_DEBT],
+            )
+        )
+    return Source(record=record, id=journal.journal_id, digest=_digest(envelope), due_on=None, facts=tuple(facts))
+
+
+def _booked_on(record: Record, effective_on: date) -> date:
+    if record.watermark_at is None:
+        return effective_on
+    return max(effective_on, record.watermark_at.astimezone(UTC).date())
+
+
+def _digest(envelope: Event[msgspec.Raw]) -> bytes:
+    return hashlib.sha256(bytes(envelope.data)).digest()
+
+
+def _check_currency(currency: str) -> None:
+    if currency not in EXPONENTS:
+        raise SchemaError(Reason.UNKNOWN_CURRENCY, f"{currency!r} is not a currency of ISO 4217", "$.data.currency")

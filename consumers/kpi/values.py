@@ -1,0 +1,100 @@
+"""Values of an account: from window sums, by the engine's formulas, to rows and events.
+
+Place     closing and interim -> [this] (calls engine/kpi) -> value_store and `billing.kpis`.
+Key       `account/kpi/<kpi>/<window>/<currency>`: compaction keeps the newest of each; the currency is part of it,
+          because a portfolio has as many revenues as currencies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+from fakturo.engine.kpi import DEFINITIONS, KpiValue, Sums, open_receivables, window_values
+from fakturo.engine.money import exponent_of
+from fakturo.schemas.envelope import Event, event_of
+from fakturo.schemas.events.kpis import KPI_UPDATED, PORTFOLIO, KpiUpdated
+
+Key = tuple[str, str, str, str]
+"""(account, currency, kpi, window)"""
+
+Figures = tuple[Decimal | None, Decimal, Decimal | None]
+"""(value, numerator, denominator)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSums:
+    """The sums of an account in a currency by window, and its receivables; `facts` counts what they are made of."""
+
+    account: str
+    currency: str
+    receivable_minor: int
+    facts: int
+    windows: Mapping[str, Sums]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A KPI of an account."""
+
+    account: str
+    currency: str
+    kpi: KpiValue
+    facts: int
+
+    @property
+    def key(self) -> Key:
+        """Return what identifies the value."""
+        return self.account, self.currency, self.kpi.kpi, self.kpi.window
+
+    @property
+    def figures(self) -> Figures:
+        """Return what is compared: the value and what it was divided from."""
+        return self.kpi.value, self.kpi.numerator, self.kpi.denominator
+
+    @property
+    def record_key(self) -> str:
+        """Return the key of its Kafka record."""
+        return f"{self.account}/kpi/{self.kpi.kpi}/{self.kpi.window}/{self.currency}"
+
+
+def computed(sums: Sequence[AccountSums], active: Mapping[tuple[str, str], int]) -> list[Value]:
+    """Return all KPIs of `sums`; `active` counts the portfolio's customers by currency and window."""
+    values: list[Value] = []
+    for account in sums:
+        digits = exponent_of(account.currency)
+        kpis = [open_receivables(account.receivable_minor, digits)]
+        for window, figures in account.windows.items():
+            customers = active.get((account.currency, window), 0) if account.account == PORTFOLIO else 1
+            kpis += window_values(window, figures, customers, account.receivable_minor, digits)
+        values += [
+            Value(account=account.account, currency=account.currency, kpi=kpi, facts=account.facts) for kpi in kpis
+        ]
+    return values
+
+
+def update_event(value: Value, as_of: date, *, interim: bool = False) -> Event[KpiUpdated]:
+    """Return the event of `value` as of the end of a day; an interim one is told apart by the facts it is made of."""
+    kpi = value.kpi
+    data = KpiUpdated(
+        kpi=kpi.kpi,
+        window=kpi.window,
+        account=value.account,
+        as_of=as_of,
+        value=kpi.value,
+        unit=kpi.unit,
+        currency=value.currency,
+        numerator=kpi.numerator,
+        denominator=kpi.denominator,
+        basis="as_reported",
+        definition=DEFINITIONS[kpi.kpi],
+    )
+    suffix = f"/interim-{value.facts}" if interim else ""
+    return event_of(
+        agent="kpi",
+        event_type=KPI_UPDATED,
+        id=f"{value.record_key}/{as_of}{suffix}",
+        subject=value.account,
+        time=datetime.combine(as_of + timedelta(days=1), time(), UTC),
+        data=data,
+    )
