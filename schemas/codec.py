@@ -121,7 +121,7 @@ def _schema_error(error: msgspec.ValidationError, prefix: str = "$") -> SchemaEr
     found = _PATH.search(text)
     path = prefix + found.group(1)[1:] if found else prefix
     reason = Reason.UNKNOWN_SHAPE
-    if path.endswith((".time", "_at", ".at")) or "datetime" in text:
+    if path.endswith((".time", "_at", ".at")) or "datetime" in text or text.endswith("field `time`"):
         reason = Reason.INVALID_TIME
     elif "got `float`" in text:
         reason = Reason.FLOAT_AMOUNT

@@ -21,7 +21,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     RUNTIME: (RUNTIME, SCHEMAS, "fakturo.migrations"),
     **{f"fakturo.consumers.{agent}": (f"fakturo.consumers.{agent}", ENGINE, SCHEMAS, RUNTIME) for agent in AGENTS},
     "fakturo.producers": ("fakturo.producers", SCHEMAS, RUNTIME),
-    "fakturo.producers.usage": ("fakturo.producers.usage", SCHEMAS),
+    # What upstream systems import: these three need the contracts alone.
+    "fakturo.producers.usage": ("fakturo.producers.usage_event", "fakturo.producers.publisher", SCHEMAS),
+    "fakturo.producers.usage_event": (SCHEMAS,),
+    "fakturo.producers.publisher": (SCHEMAS,),
     "fakturo.cli.verify": (
         "fakturo.cli.verify",
         "fakturo.cli.connect",

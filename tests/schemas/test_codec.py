@@ -61,7 +61,7 @@ WRONG: dict[str, tuple[str, object, Reason, str]] = {
     "no source": ("source", GONE, Reason.UNKNOWN_SHAPE, "$"),
     "an empty source": ("source", "", Reason.UNKNOWN_SHAPE, "$.source"),
     "no type": ("type", GONE, Reason.UNKNOWN_SHAPE, "$"),
-    "no time": ("time", GONE, Reason.UNKNOWN_SHAPE, "$"),
+    "no time": ("time", GONE, Reason.INVALID_TIME, "$"),
     "no data": ("data", GONE, Reason.UNKNOWN_SHAPE, "$"),
     "another specversion": ("specversion", "0.3", Reason.UNKNOWN_SHAPE, "$.specversion"),
     "an unknown type": ("type", "fakturo.payment.received.v9", Reason.UNKNOWN_TYPE, "$.type"),
