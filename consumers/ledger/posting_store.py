@@ -14,7 +14,7 @@ from fakturo.consumers.ledger.rows import AllocationRow, InvoiceRow, JournalRow,
 
 
 async def lock_paid(driver: asyncpg.Connection, payment_ids: Iterable[str]) -> list[Paid]:
-    """Lock the received payments of these ids and return them with what they settle."""
+    """Lock the received payments of these ids and return them with what they settle, the oldest due first."""
     wanted = sorted(set(payment_ids))
     if not wanted:
         return []
@@ -25,8 +25,8 @@ async def lock_paid(driver: asyncpg.Connection, payment_ids: Iterable[str]) -> l
     )
     settled = await driver.fetch(
         "SELECT payment_id, invoice_id, sum(amount_minor)::bigint AS amount_minor FROM ledger.allocation "
-        "WHERE payment_id = ANY($1::text[]) GROUP BY payment_id, invoice_id HAVING sum(amount_minor) > 0 "
-        "ORDER BY min(journal_id), invoice_id",
+        "JOIN ledger.invoice USING (invoice_id) WHERE payment_id = ANY($1::text[]) "
+        "GROUP BY payment_id, invoice_id, due_on HAVING sum(amount_minor) > 0 ORDER BY due_on, invoice_id",
         wanted,
     )
     allocations: dict[str, dict[str, int]] = defaultdict(dict)

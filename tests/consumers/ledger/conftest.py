@@ -1,4 +1,4 @@
-"""A ledger in a database of its own: a desk that hands it invoices and payments as records, and looks into its books."""
+"""A ledger in a database of its own: a desk that hands it invoices and payments, and looks into its books."""
 
 import itertools
 from collections.abc import AsyncIterator
