@@ -1,0 +1,147 @@
+"""What is due of an account and a period becomes one invoice: pure, from rows to `Invoice`.
+
+Place     handler.advance -> [this] -> engine (contracts, rating, invoicing). Metered items come rated, in their final
+          statement; licensed and flat ones are rated here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from fakturo.consumers.invoicing.store import ItemRow
+from fakturo.engine.contracts import item_slices
+from fakturo.engine.invoicing import BilledItem, InvoiceHead, build_invoice
+from fakturo.engine.periods import Period
+from fakturo.engine.prices import usage_of
+from fakturo.engine.rating import RateRequest, rate_slices
+from fakturo.engine.schedule import version_at
+from fakturo.schemas.events.contracts import AccountChanged, AccountVersion
+from fakturo.schemas.events.invoices import Invoice, LineTax, Party
+from fakturo.schemas.events.usage import UsageRated
+
+Statements = Mapping[tuple[str, datetime], tuple[UsageRated, datetime]]
+"""(item, period start) -> final statement and when it was recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueGroup:
+    """The items of one account that are billed on one invoice: same period, same currency."""
+
+    account_id: str
+    currency: str
+    period: Period
+    items: tuple[ItemRow, ...]
+
+    def missing(self, statements: Statements) -> list[str]:
+        """Return the metered items whose final statement has not come."""
+        return [
+            row.key
+            for row in self.items
+            if row.item.meter is not None and (row.key, self.period.start_at) not in statements
+        ]
+
+
+def oldest_groups(items: Iterable[ItemRow]) -> list[DueGroup]:
+    """Return, for each account and currency, the items that are due for its oldest period."""
+    groups: dict[tuple[str, str], dict[Period, list[ItemRow]]] = {}
+    for row in items:
+        if row.period is not None:
+            groups.setdefault((row.account_id, row.currency), {}).setdefault(row.period, []).append(row)
+    return [
+        DueGroup(
+            account_id=account_id, currency=currency, period=(oldest := min(periods)), items=tuple(periods[oldest])
+        )
+        for (account_id, currency), periods in sorted(groups.items())
+    ]
+
+
+def bill(
+    group: DueGroup, account: AccountChanged, statements: Statements, seller: Party, *, revision: int, number: str
+) -> Invoice | None:
+    """Return the invoice of `group`, or None where no item has a price and a service day in the period."""
+    version = version_at(account.versions, group.period.start_at)
+    lines = [line for row in group.items for line in _lines(row, group, version, statements)]
+    if not lines:
+        return None
+    known = [row.recorded_at for row in group.items]
+    known += [statements[key][1] for row in group.items if (key := (row.key, group.period.start_at)) in statements]
+    head = InvoiceHead(
+        account=group.account_id,
+        customer=_customer(version),
+        seller=seller,
+        currency=group.currency,
+        period=group.period,
+        zone=version.timezone,
+        terms_days=version.terms_days,
+        number=number,
+        revision=revision,
+        recorded_at=max(known),
+    )
+    return build_invoice(head, lines)
+
+
+def _lines(row: ItemRow, group: DueGroup, version: AccountVersion, statements: Statements) -> Sequence[BilledItem]:
+    found = statements.get((row.key, group.period.start_at))
+    if row.item.meter is not None and found is not None:
+        return _metered(row, found[0])
+    return _licensed(row, group, version)
+
+
+def _metered(row: ItemRow, statement: UsageRated) -> list[BilledItem]:
+    return [
+        BilledItem(
+            subscription_item=row.key,
+            product_code=row.item.product_code,
+            description=row.item.product_name,
+            explanation=part.explanation,
+            quantity=part.quantity,
+            amount_exact=part.amount_exact,
+            amount_minor=part.amount_minor,
+            period=Period(start_at=part.period.start, end_at=part.period.end),
+            tax=_tax(row),
+            price_hash=part.price_hash,
+            unit=row.item.unit,
+        )
+        for part in statement.slices
+    ]
+
+
+def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion) -> list[BilledItem]:
+    slices = item_slices(row.item, group.period, version.timezone, group.currency)
+    requests = [
+        RateRequest(
+            price=part.price,
+            usage=usage_of(part.terms.quantity if part.licensed_quantity is None else part.licensed_quantity),
+            period=group.period,
+            active=part.period,
+            zone=version.timezone,
+            final=part.final,
+            unit=row.item.unit or "units",
+        )
+        for part in slices
+    ]
+    return [
+        BilledItem(
+            subscription_item=row.key,
+            product_code=row.item.product_code,
+            description=row.item.product_name,
+            explanation=result.explanation,
+            quantity=result.quantity,
+            amount_exact=result.exact,
+            amount_minor=result.amount_minor,
+            period=part.period,
+            tax=_tax(row),
+            price_hash=part.version.hash,
+            unit=row.item.unit,
+            unit_amount=result.unit_amount,
+        )
+        for part, result in zip(slices, rate_slices(requests), strict=True)
+    ]
+
+
+def _tax(row: ItemRow) -> LineTax:
+    return LineTax(category=row.item.tax.category, rate_percent=row.item.tax.rate_percent)
+
+
+def _customer(version: AccountVersion) -> Party:
+    return Party(name=version.name, country=version.country, vat_id=version.vat_id, locale=version.locale)

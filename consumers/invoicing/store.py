@@ -1,0 +1,298 @@
+"""The invoicing agent's SQL; every statement takes its rows in sorted order, so two workers never wait in a ring.
+
+Place     projection and handler -> [this] -> Postgres schema `invoicing`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from fakturo.engine.periods import Period
+from fakturo.schemas.codec import encode
+from fakturo.schemas.events.contracts import AccountChanged, SubscriptionItem
+from fakturo.schemas.events.invoices import Invoice
+from fakturo.schemas.events.usage import UsageRated
+
+Statements = dict[tuple[str, datetime], tuple[UsageRated, datetime]]
+"""(item, period start) -> final statement and when it was recorded."""
+
+_account = msgspec.json.Decoder(AccountChanged)
+_item = msgspec.json.Decoder(SubscriptionItem)
+_statement = msgspec.json.Decoder(UsageRated)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRow:
+    """An item as the book has it; `period` is the one that is billed next."""
+
+    item: SubscriptionItem
+    account_id: str
+    currency: str
+    recorded_at: datetime
+    billed_until_at: datetime | None
+    period: Period | None
+
+    @property
+    def key(self) -> str:
+        """Return the item's id."""
+        return self.item.subscription_item
+
+
+async def save_account(driver: asyncpg.Connection, account: AccountChanged) -> None:
+    """Keep the newest version of an account."""
+    await driver.execute(
+        "INSERT INTO invoicing.account (account_id, name, content) VALUES ($1, $2, $3::jsonb) "
+        "ON CONFLICT (account_id) DO UPDATE SET name = excluded.name, content = excluded.content",
+        account.account,
+        account.versions[-1].name,
+        encode(account).decode(),
+    )
+
+
+async def find_accounts(driver: asyncpg.Connection, account_ids: Iterable[str]) -> dict[str, AccountChanged]:
+    """Return the known ones of `account_ids`."""
+    rows = await driver.fetch(
+        "SELECT account_id, content::text AS content FROM invoicing.account WHERE account_id = ANY($1::text[])",
+        sorted(set(account_ids)),
+    )
+    return {row["account_id"]: _account.decode(row["content"]) for row in rows}
+
+
+async def save_items(
+    driver: asyncpg.Connection,
+    subscription_id: str,
+    account_id: str,
+    currency: str,
+    items: Sequence[SubscriptionItem],
+    recorded_at: datetime,
+    known_watermark_at: datetime,
+) -> None:
+    """Keep a subscription's items; one that it no longer has is marked as removed and billed no more."""
+    ordered = sorted(items, key=lambda item: item.subscription_item)
+    await driver.execute(
+        "INSERT INTO invoicing.subscription_item (subscription_item, subscription_id, account_id, currency, content, "
+        "metered, recorded_at, known_watermark_at) "
+        "SELECT i.id, $1, $2, $3, i.content::jsonb, i.metered, $7, $8 "
+        "FROM unnest($4::text[], $5::text[], $6::boolean[]) AS i(id, content, metered) "
+        "ON CONFLICT (subscription_item) DO UPDATE SET subscription_id = excluded.subscription_id, "
+        "account_id = excluded.account_id, currency = excluded.currency, content = excluded.content, "
+        "metered = excluded.metered, removed = false, recorded_at = excluded.recorded_at, "
+        "known_watermark_at = least(subscription_item.known_watermark_at, excluded.known_watermark_at)",
+        subscription_id,
+        account_id,
+        currency,
+        [item.subscription_item for item in ordered],
+        [encode(item).decode() for item in ordered],
+        [item.meter is not None for item in ordered],
+        recorded_at,
+        known_watermark_at,
+    )
+    await driver.execute(
+        "UPDATE invoicing.subscription_item SET removed = true, next_period_end_at = NULL, period_start_at = NULL "
+        "WHERE subscription_id = $1 AND NOT subscription_item = ANY($2::text[])",
+        subscription_id,
+        [item.subscription_item for item in ordered],
+    )
+
+
+async def lock_items_of(driver: asyncpg.Connection, account_ids: Iterable[str]) -> list[ItemRow]:
+    """Lock and return the items of the accounts that are still on a subscription."""
+    rows = await driver.fetch(
+        f"SELECT {_COLUMNS} FROM invoicing.subscription_item WHERE account_id = ANY($1::text[]) AND NOT removed "  # noqa: S608
+        "ORDER BY subscription_item FOR UPDATE",
+        sorted(set(account_ids)),
+    )
+    return [_item_row(row) for row in rows]
+
+
+async def find_due_items(
+    driver: asyncpg.Connection, closed_at: datetime, to: datetime, account_limit: int
+) -> list[ItemRow]:
+    """Lock and return the due items of up to `account_limit` accounts that this tick has not tried yet.
+
+    An item is due when its period ended by `closed_at`, and it was known before the tick `to`.
+    """
+    rows = await driver.fetch(
+        f"SELECT {_COLUMNS} FROM invoicing.subscription_item i WHERE account_id IN ("  # noqa: S608 - constants
+        "  SELECT DISTINCT account_id FROM invoicing.subscription_item WHERE next_period_end_at <= $1 "
+        "  AND known_watermark_at < $2 AND (tried_at IS NULL OR tried_at < $2) ORDER BY account_id LIMIT $3"
+        ") AND next_period_end_at <= $1 AND known_watermark_at < $2 ORDER BY subscription_item FOR UPDATE",
+        closed_at,
+        to,
+        account_limit,
+    )
+    return [_item_row(row) for row in rows]
+
+
+async def move_pointers(
+    driver: asyncpg.Connection, moves: Sequence[tuple[str, datetime | None, Period | None]]
+) -> None:
+    """Set (item, billed until, period that is billed next) of each item."""
+    ordered = sorted(moves, key=lambda move: move[0])
+    await driver.execute(
+        "UPDATE invoicing.subscription_item i SET billed_until_at = m.billed_until_at, "
+        "period_start_at = m.start_at, next_period_end_at = m.end_at, tried_at = NULL "
+        "FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[]) "
+        "AS m(id, billed_until_at, start_at, end_at) WHERE i.subscription_item = m.id",
+        [move[0] for move in ordered],
+        [move[1] for move in ordered],
+        [move[2].start_at if move[2] else None for move in ordered],
+        [move[2].end_at if move[2] else None for move in ordered],
+    )
+
+
+async def mark_tried(driver: asyncpg.Connection, items: Iterable[str], to: datetime) -> None:
+    """Note that this tick found the items waiting."""
+    await driver.execute(
+        "UPDATE invoicing.subscription_item SET tried_at = $2 WHERE subscription_item = ANY($1::text[])",
+        sorted(items),
+        to,
+    )
+
+
+async def save_statements(driver: asyncpg.Connection, statements: Sequence[tuple[UsageRated, datetime]]) -> None:
+    """Keep final statements; the same one again changes nothing."""
+    ordered = sorted(statements, key=lambda found: (found[0].subscription_item, found[0].period.start))
+    await driver.execute(
+        "INSERT INTO invoicing.final_statement (subscription_item, period_start_at, content, recorded_at) "
+        "SELECT id, start_at, content::jsonb, recorded_at "
+        "FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[]) "
+        "AS s(id, start_at, content, recorded_at) ON CONFLICT DO NOTHING",
+        [statement.subscription_item for statement, _ in ordered],
+        [statement.period.start for statement, _ in ordered],
+        [encode(statement).decode() for statement, _ in ordered],
+        [recorded_at for _, recorded_at in ordered],
+    )
+
+
+async def find_statements(
+    driver: asyncpg.Connection, items: Sequence[ItemRow]
+) -> dict[tuple[str, datetime], tuple[UsageRated, datetime]]:
+    """Return (item, period start) -> final statement and when it was recorded, of those that have come."""
+    wanted = [item for item in items if item.period is not None and item.item.meter is not None]
+    rows = await driver.fetch(
+        "SELECT subscription_item, period_start_at, content::text AS content, recorded_at "
+        "FROM invoicing.final_statement JOIN unnest($1::text[], $2::timestamptz[]) AS w(subscription_item, "
+        "period_start_at) USING (subscription_item, period_start_at)",
+        [item.key for item in wanted],
+        [item.period.start_at for item in wanted if item.period],
+    )
+    return {
+        (row["subscription_item"], row["period_start_at"]): (_statement.decode(row["content"]), row["recorded_at"])
+        for row in rows
+    }
+
+
+async def last_revisions(
+    driver: asyncpg.Connection, keys: Iterable[tuple[str, datetime]]
+) -> dict[tuple[str, datetime], int]:
+    """Return (account, period start) -> the newest revision invoiced; absent where there is none."""
+    wanted = sorted(set(keys))
+    rows = await driver.fetch(
+        "SELECT account, period_start_at, max(revision) AS revision FROM invoicing.invoice "
+        "JOIN unnest($1::text[], $2::timestamptz[]) AS w(account, period_start_at) USING (account, period_start_at) "
+        "GROUP BY account, period_start_at",
+        [key[0] for key in wanted],
+        [key[1] for key in wanted],
+    )
+    return {(row["account"], row["period_start_at"]): row["revision"] for row in rows}
+
+
+async def take_numbers(driver: asyncpg.Connection, series: str, count: int) -> int:
+    """Take `count` numbers of a series in this transaction; return the first of them."""
+    last: int = await driver.fetchval(
+        "INSERT INTO invoicing.series (series, last_number) VALUES ($1, $2) ON CONFLICT (series) "
+        "DO UPDATE SET last_number = invoicing.series.last_number + excluded.last_number RETURNING last_number",
+        series,
+        count,
+    )
+    return last - count + 1
+
+
+async def save_invoices(driver: asyncpg.Connection, invoices: Sequence[Invoice]) -> None:
+    """Insert invoices and their lines."""
+    await driver.copy_records_to_table(
+        "invoice",
+        schema_name="invoicing",
+        columns=_INVOICE_COLUMNS,
+        records=[_invoice_record(invoice) for invoice in invoices],
+    )
+    await driver.copy_records_to_table(
+        "invoice_line",
+        schema_name="invoicing",
+        columns=_LINE_COLUMNS,
+        records=[record for invoice in invoices for record in _line_records(invoice)],
+    )
+
+
+_COLUMNS = (
+    "content::text AS content, account_id, currency, recorded_at, billed_until_at, period_start_at, next_period_end_at"
+)
+_INVOICE_COLUMNS = (
+    *("invoice_id", "number", "account", "currency", "period_start_at", "period_end_at", "revision", "issue_on"),
+    *("due_on", "subtotal_minor", "tax_minor", "total_minor", "content", "recorded_at"),
+)
+_LINE_COLUMNS = (
+    *("line_id", "invoice_id", "line_no", "subscription_item", "product_code", "description", "explanation"),
+    *("quantity", "unit", "unit_amount", "amount_exact", "amount_minor", "period_start_at", "period_end_at"),
+    *("tax_category", "tax_rate_percent", "price_hash"),
+)
+
+
+def _item_row(row: asyncpg.Record) -> ItemRow:
+    start_at, end_at = row["period_start_at"], row["next_period_end_at"]
+    return ItemRow(
+        item=_item.decode(row["content"]),
+        account_id=row["account_id"],
+        currency=row["currency"],
+        recorded_at=row["recorded_at"],
+        billed_until_at=row["billed_until_at"],
+        period=Period(start_at=start_at, end_at=end_at) if end_at is not None else None,
+    )
+
+
+def _invoice_record(invoice: Invoice) -> tuple[object, ...]:
+    return (
+        invoice.invoice_id,
+        invoice.number,
+        invoice.account,
+        invoice.currency,
+        invoice.period.start,
+        invoice.period.end,
+        invoice.revision,
+        invoice.issue_date,
+        invoice.due_date,
+        invoice.subtotal_minor,
+        invoice.tax_minor,
+        invoice.total_minor,
+        encode(invoice).decode(),
+        invoice.recorded_at,
+    )
+
+
+def _line_records(invoice: Invoice) -> list[tuple[object, ...]]:
+    return [
+        (
+            line.line_id,
+            invoice.invoice_id,
+            number,
+            line.subscription_item,
+            line.product_code,
+            line.description,
+            line.explanation,
+            line.quantity,
+            line.unit,
+            line.unit_amount,
+            line.amount_exact,
+            line.amount_minor,
+            line.period.start,
+            line.period.end,
+            line.tax.category,
+            line.tax.rate_percent,
+            line.price_hash,
+        )
+        for number, line in enumerate(invoice.lines, start=1)
+    ]
