@@ -49,7 +49,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollup:
-    """What any of the five aggregations needs to know of some events; of no events (`count` 0) all is 0 and means nothing."""
+    """What any of the five aggregations needs to know of some events; all 0 for none."""
 
     count: int = 0
     total: Decimal = ZERO

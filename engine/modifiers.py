@@ -47,11 +47,19 @@ class Discount:
             return amount * (100 - self.percent) / 100
         return max(amount - (self.amount or ZERO), min(amount, ZERO))
 
-    def note(self, digits: int) -> str:
+    def text(self, digits: int) -> str:
         """Return how the invoice says it."""
         if self.percent is not None:
             return f"less {number_text(self.percent)} %"
         return f"less {money_text(self.amount or ZERO, digits)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What a modifier changed of an amount, and how the invoice says it."""
+
+    text: str
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,25 +109,27 @@ class Modifiers:
             return quantity
         return divided(quantity, self.divide_by, self.divide_round)
 
-    def shaped(
+    def adjustments(
         self, amount: Decimal, *, share: Fraction, final: bool, earlier: Decimal, digits: int
-    ) -> tuple[Decimal, tuple[str, ...]]:
-        """Return the amount after discounts, cap and minimum, and a note for each that changed it."""
-        notes: list[str] = []
+    ) -> tuple[Adjustment, ...]:
+        """Return what discounts, cap and minimum change of the model's `amount`, in this order; never a 0."""
+        found: list[Adjustment] = []
+
+        def become(changed: Decimal, text: str) -> Decimal:
+            if changed != amount:
+                found.append(Adjustment(text=text, amount=changed - amount))
+            return changed
+
         for discount in self.discounts:
-            less = discount.apply(amount)
-            if less != amount:
-                notes.append(discount.note(digits))
-            amount = less
-        if self.maximum_amount is not None and amount > self.maximum_amount:
-            amount = self.maximum_amount
-            notes.append(f"capped at {money_text(amount, digits)}")
+            amount = become(discount.apply(amount), discount.text(digits))
+        if self.maximum_amount is not None:
+            text = f"capped at {money_text(self.maximum_amount, digits)}"
+            amount = become(min(amount, self.maximum_amount), text)
         if self.minimum_amount is not None and final:
             floor = prorated(self.minimum_amount, share) - (earlier if self.proration is Proration.NONE else ZERO)
-            if amount < floor:
-                amount = floor
-                notes.append(f"raised to the minimum of {money_text(self.minimum_amount, digits)}")
-        return amount, tuple(notes)
+            text = f"raised to the minimum of {money_text(self.minimum_amount, digits)}"
+            become(max(amount, floor), text)
+        return tuple(found)
 
 
 def prorated(amount: Decimal, share: Fraction) -> Decimal:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from fakturo.engine.money import ZERO
+from fakturo.engine.errors import PriceError
+from fakturo.engine.money import ONE, ZERO, exact_amount, exact_context, exponent_of, round_amount, to_minor
 from fakturo.engine.periods import Period, Zone
-from fakturo.engine.prices import NO_USAGE, Price, Step, Usage
+from fakturo.engine.prices import NO_USAGE, Charge, Price, Span, Step, Usage
+from fakturo.engine.texts import money_text, number_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +76,102 @@ def rate(request: RateRequest) -> RateResult:
     """Return the invoice line of `request`.
 
     Raises:
-        PriceError: `quantity_negative`, `price_matrix_no_cell`, `period_missing`, `period_order`.
+        PriceError: `quantity_negative`, `price_matrix_no_cell`, `price_matrix_dimension`, `period_missing`.
     """
-    raise NotImplementedError
+    price, currency = request.price, request.price.currency
+    span = span_of(request.period, request.active, request.zone)
+    total = price.charge(request.usage, span=span, final=request.final, earlier=request.earlier, unit=request.unit)
+    exact, amount = total.amount, round_amount(total.amount, currency)
+    before = _billed(request)
+    if before is not None:
+        with exact_context():
+            exact = total.amount - before.amount
+            amount = amount - round_amount(before.amount, currency)
+    exact = exact_amount(exact)
+    return RateResult(
+        currency=currency,
+        quantity=request.usage.quantity,
+        exact=exact,
+        amount=amount,
+        amount_minor=to_minor(amount, currency),
+        lines=_explained(total, before, currency),
+        explanation=_sentence(total, before, request.unit, currency),
+        unit_amount=_unit_amount(total, exact),
+        next_tier=price.step(request.usage),
+    )
 
 
 def rate_slices(requests: Sequence[RateRequest]) -> tuple[RateResult, ...]:
     """Return the lines of the slices of one item in one period, oldest first, each rated by itself.
 
-    Only the last is `final`, and the exact amounts before it count towards its `minimum_amount`.
+    Only the last may be `final`, and the exact amounts before it count towards its `minimum_amount`.
     """
     results: list[RateResult] = []
     earlier = ZERO
     for index, request in enumerate(requests):
         final = request.final and index == len(requests) - 1
         results.append(rate(replace(request, final=final, earlier=earlier)))
-        earlier += results[-1].exact
+        with exact_context():
+            earlier += results[-1].exact
     return tuple(results)
+
+
+def span_of(period: Period | None, active: Period | None, zone: Zone) -> Span | None:
+    """Return how much of `period` is in `active`, clipped to it; None where nothing says that it is not all of it.
+
+    Raises:
+        PriceError: `period_missing`: there is an active stretch, but no period to compare it with.
+    """
+    if active is None:
+        return None
+    if period is None:
+        raise PriceError("period_missing", "an active stretch needs the period that it is a part of", "period")
+    held = period.clip(active)
+    return Span(
+        active_days=0 if held is None else held.days(zone),
+        period_days=period.days(zone),
+        active_seconds=0 if held is None else held.seconds(),
+        period_seconds=period.seconds(),
+    )
+
+
+def _billed(request: RateRequest) -> Charge | None:
+    """Return price(billed), or None where nothing was billed: then it is 0."""
+    if request.billed is None and request.billed_active is None:
+        return None
+    # Only the stretch was billed by itself: the quantity (of a licensed price) is the same.
+    usage = request.usage if request.billed is None else request.billed
+    active = request.active if request.billed_active is None else request.billed_active
+    span = span_of(request.period, active, request.zone)
+    return request.price.charge(usage, span=span, final=request.billed_final, earlier=request.earlier)
+
+
+def _explained(total: Charge, before: Charge | None, currency: str) -> tuple[ExplainedLine, ...]:
+    lines = [
+        ExplainedLine(
+            description=part.description,
+            quantity=part.quantity,
+            unit_amount=part.unit_amount,
+            amount=round_amount(part.amount, currency),
+        )
+        for part in total.parts
+    ]
+    if before is not None:
+        billed = round_amount(-before.amount, currency)
+        lines.append(ExplainedLine(description="already billed", quantity=ONE, unit_amount=None, amount=billed))
+    return tuple(lines)
+
+
+def _sentence(total: Charge, before: Charge | None, unit: str, currency: str) -> str:
+    """Return "1,735 movements: 500 at 120.00, 1,235 at 110.00"."""
+    texts = [part.text for part in total.parts]
+    if before is not None:
+        texts.append(f"less {money_text(round_amount(before.amount, currency), exponent_of(currency))} already billed")
+    return f"{number_text(total.quantity)} {unit}: {', '.join(texts) or 'nothing to pay'}"
+
+
+def _unit_amount(total: Charge, exact: Decimal) -> Decimal | None:
+    """Return the unit amount where quantity times it is the whole amount, as e-invoices want it; else None."""
+    unit_amount = total.parts[0].unit_amount if len(total.parts) == 1 else None
+    with exact_context():
+        return unit_amount if unit_amount is not None and total.quantity * unit_amount == exact else None

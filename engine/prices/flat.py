@@ -11,7 +11,6 @@ from fakturo.engine.money import ONE
 from fakturo.engine.prices.model import Setting
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
-from fakturo.engine.texts import money_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +21,9 @@ class Flat:
 
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return the one amount."""
+        text = setting.noted(f"{setting.money(self.amount)} flat")
         amount = prorated(self.amount, setting.share)
-        text = f"{money_text(self.amount, setting.digits)} flat"
-        return (Part(text=text, quantity=ONE, unit_amount=None, amount=amount),)
+        return (Part(text=text, description=text, quantity=ONE, unit_amount=None, amount=amount),)
 
     def step(self, quantity: Decimal) -> Step | None:
         """Return None: no unit costs anything."""

@@ -7,7 +7,7 @@ Source    PRICING.md; docs.stripe.com "Graduated pricing", Kill Bill "ALL_TIERS"
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.model import Setting, units_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.tiers import Tier, read_tiers, step_of
 from fakturo.engine.prices.usage import Part, Step, Usage
@@ -26,7 +26,7 @@ class Graduated:
             if index and usage.quantity <= tier.after:
                 break
             top = usage.quantity if tier.up_to is None else min(usage.quantity, tier.up_to)
-            parts.append(tier.part(top - tier.after, setting))
+            parts.append(units_part(top - tier.after, tier.unit_amount, setting, tier.flat_amount))
         return tuple(parts)
 
     def step(self, quantity: Decimal) -> Step | None:

@@ -34,10 +34,18 @@ class Cell:
         """Return whether every entry of `match` holds for `group`."""
         return all(group.get(name) == text for name, text in self.match.items())
 
-    @property
-    def label(self) -> str:
-        """Return the cell's name on the invoice: its matched texts."""
-        return " ".join(self.match.values()) or "other"
+    def part(self, quantity: Decimal, setting: Setting) -> Part:
+        """Return what the cell's price makes of `quantity`, as one part that begins with the matched texts."""
+        charge = self.price.charge(usage_of(quantity), span=setting.span, final=setting.final, unit=setting.unit)
+        label = " ".join(self.match.values()) or "other"
+        unit_amounts = {part.unit_amount for part in charge.parts}
+        return Part(
+            text=f"{label} {', '.join(part.text for part in charge.parts)}",
+            description=f"{label} {', '.join(part.description for part in charge.parts)}",
+            quantity=quantity,
+            unit_amount=unit_amounts.pop() if len(unit_amounts) == 1 else None,
+            amount=charge.amount,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +64,7 @@ class Matrix:
         totals = self._totals(usage)
         parts = []
         for index, quantity in sorted(totals.items()):
-            cell = self.cells[index]
-            charge = cell.price.charge(usage_of(quantity), span=setting.span, final=setting.final)
-            texts = ", ".join([part.text for part in charge.parts] + list(charge.notes))
-            unit_amounts = {part.unit_amount for part in charge.parts}
-            unit_amount = unit_amounts.pop() if len(unit_amounts) == 1 else None
-            parts.append(
-                Part(text=f"{cell.label} {texts}", quantity=quantity, unit_amount=unit_amount, amount=charge.amount)
-            )
+            parts.append(self.cells[index].part(quantity, setting))
         return tuple(parts)
 
     def step(self, quantity: Decimal) -> Step | None:

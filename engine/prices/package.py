@@ -10,7 +10,7 @@ from fakturo.engine.modifiers import Rounding, divided
 from fakturo.engine.prices.model import Setting
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
-from fakturo.engine.texts import money_text, number_text
+from fakturo.engine.texts import number_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,11 @@ class Package:
         """Return one part: the number of packages at the package amount."""
         packages = divided(usage.quantity, self.package_size, self.rounding)
         noun = "package" if packages == 1 else "packages"
-        price = money_text(self.package_amount, setting.digits)
+        size, price = number_text(self.package_size), setting.money(self.package_amount)
         return (
             Part(
-                text=f"{number_text(packages)} {noun} of {number_text(self.package_size)} at {price}",
+                text=f"{number_text(packages)} {noun} of {size} at {price}",
+                description=f"{number_text(packages)} {noun} of {size} {setting.unit} at {price}",
                 quantity=packages,
                 unit_amount=self.package_amount,
                 amount=packages * self.package_amount,

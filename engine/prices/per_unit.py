@@ -6,10 +6,9 @@ Source    PRICING.md, the table of models.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.model import Setting, units_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
-from fakturo.engine.texts import money_text, number_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +19,7 @@ class PerUnit:
 
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return one part, at zero usage too."""
-        return (
-            Part(
-                text=f"{number_text(usage.quantity)} at {money_text(self.unit_amount, setting.digits)}",
-                quantity=usage.quantity,
-                unit_amount=self.unit_amount,
-                amount=usage.quantity * self.unit_amount,
-            ),
-        )
+        return (units_part(usage.quantity, self.unit_amount, setting),)
 
     def step(self, quantity: Decimal) -> Step | None:
         """Return None: every unit costs the same."""

@@ -3,7 +3,7 @@
 Place     usage -> [this] -> exact Charge -> rating (less what was billed, rounded once).
 Steps     transform -> free units -> model -> proration -> discounts -> cap -> minimum (PRICING.md, Modifiers).
 Licensed  the quantity is the contract's, so the model's whole amount is a fixed part.
-Holds     a Charge is never below 0 and never rounded.
+Holds     a Charge is never below 0, never rounded, and the sum of its parts.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fakturo.engine.errors import PriceError
-from fakturo.engine.modifiers import Discount, Modifiers, Proration, Rounding, Span, prorated
-from fakturo.engine.money import ZERO, exact_context, exponent_of
+from fakturo.engine.modifiers import Discount, Modifiers, Rounding, Span, prorated
+from fakturo.engine.money import ONE, ZERO, exact_context, exponent_of
 from fakturo.engine.prices.flat import Flat
 from fakturo.engine.prices.matrix import Matrix
 from fakturo.engine.prices.model import Model, Setting
@@ -32,11 +32,20 @@ class Price:
     modifiers: Modifiers
     licensed: bool = False
 
-    def charge(self, usage: Usage, *, span: Span | None = None, final: bool = True, earlier: Decimal = ZERO) -> Charge:
+    def charge(
+        self,
+        usage: Usage,
+        *,
+        span: Span | None = None,
+        final: bool = True,
+        earlier: Decimal = ZERO,
+        unit: str = "units",
+    ) -> Charge:
         """Return the exact amount of `usage`, with what explains it.
 
         `span` says how much of the period the item was held (None: all of it); `final` that this is the last slice
         of the period, so that the minimum applies; `earlier` what the period's earlier slices came to, exactly.
+        `unit` names one unit in the plural.
 
         Raises:
             PriceError: `quantity_negative`, `price_matrix_no_cell`, `price_matrix_dimension`.
@@ -44,13 +53,15 @@ class Price:
         if usage.quantity < 0:
             raise PriceError("quantity_negative", f"the quantity {number_text(usage.quantity)} is below 0", "quantity")
         with exact_context():
-            share = _WHOLE if span is None else span.share(self.modifiers.proration)
-            parts = self._parts(usage, span, share, final)
+            setting = self._setting(span, final, unit)
+            parts = self._parts(usage, setting)
             amount = sum((part.amount for part in parts), ZERO)
-            digits = exponent_of(self.currency)
-            amount, after = self.modifiers.shaped(amount, share=share, final=final, earlier=earlier, digits=digits)
-            notes = (*self._share_notes(span, share), *after)
-            return Charge(quantity=usage.quantity, amount=amount, parts=(*self._free_parts(usage), *parts), notes=notes)
+            changes = self.modifiers.adjustments(
+                amount, share=setting.share, final=final, earlier=earlier, digits=setting.digits
+            )
+            adjusted = tuple(_plain_part(change.text, ONE, change.amount) for change in changes)
+            amount = sum((change.amount for change in changes), amount)
+            return Charge(quantity=usage.quantity, amount=amount, parts=(*self._free_parts(usage), *parts, *adjusted))
 
     def step(self, usage: Usage) -> Step | None:
         """Return what the next unit costs where that differs from the last, and how far away that is; else None.
@@ -95,21 +106,27 @@ class Price:
             price = replace(price, modifiers=replace(self.modifiers, discounts=discounts))
         return price
 
-    def _parts(self, usage: Usage, span: Span | None, share: Fraction, final: bool) -> tuple[Part, ...]:
+    def _setting(self, span: Span | None, final: bool, unit: str) -> Setting:
+        share = _WHOLE if span is None else span.share(self.modifiers.proration)
+        note = "" if span is None or share == 1 else span.note(self.modifiers.proration)
+        digits = exponent_of(self.currency)
+        return Setting(share=share, note=note, span=span, final=final, digits=digits, unit=unit)
+
+    def _parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return the model's parts, prorated: as a whole where licensed, else its fixed parts alone."""
-        setting = Setting(
-            share=_WHOLE if self.licensed else share,
-            span=None if self.licensed else span,
-            final=final,
-            digits=exponent_of(self.currency),
+        priced = usage if isinstance(self.model, Matrix) else usage_of(self._billable(usage))
+        if not self.licensed:
+            return self.model.parts(priced, setting)
+        parts = self.model.parts(priced, replace(setting, share=_WHOLE, note="", span=None))
+        return tuple(
+            replace(
+                part,
+                amount=prorated(part.amount, setting.share),
+                text=setting.noted(part.text),
+                description=setting.noted(part.description),
+            )
+            for part in parts
         )
-        if isinstance(self.model, Matrix):
-            parts = self.model.parts(usage, setting)
-        else:
-            parts = self.model.parts(usage_of(self._billable(usage)), setting)
-        if not self.licensed or share == 1:
-            return parts
-        return tuple(replace(part, amount=prorated(part.amount, share)) for part in parts)
 
     def _billable(self, usage: Usage) -> Decimal:
         return max(self.modifiers.transformed(usage.quantity) - self.modifiers.free_units, ZERO)
@@ -120,13 +137,12 @@ class Price:
         parts = []
         if self.modifiers.divide_by is not None:
             text = f"{number_text(quantity)} after division by {number_text(self.modifiers.divide_by)}"
-            parts.append(Part(text=text, quantity=quantity, unit_amount=None, amount=ZERO))
+            parts.append(_plain_part(text, quantity, ZERO))
         free = min(quantity, self.modifiers.free_units)
         if free:
-            parts.append(Part(text=f"{number_text(free)} free", quantity=free, unit_amount=ZERO, amount=ZERO))
+            parts.append(_plain_part(f"{number_text(free)} free", free, ZERO))
         return tuple(parts)
 
-    def _share_notes(self, span: Span | None, share: Fraction) -> tuple[str, ...]:
-        if span is None or share == 1 or self.modifiers.proration is Proration.NONE:
-            return ()
-        return (span.note(self.modifiers.proration),)
+
+def _plain_part(text: str, quantity: Decimal, amount: Decimal) -> Part:
+    return Part(text=text, description=text, quantity=quantity, unit_amount=None, amount=amount)

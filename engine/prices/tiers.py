@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from fakturo.engine.modifiers import prorated
 from fakturo.engine.money import ZERO
-from fakturo.engine.prices.model import Setting
 from fakturo.engine.prices.reading import Reader
-from fakturo.engine.prices.usage import Part, Step
-from fakturo.engine.texts import money_text, number_text
+from fakturo.engine.prices.usage import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +26,6 @@ class Tier:
     def holds(self, quantity: Decimal) -> bool:
         """Return whether `quantity` does not go beyond this tier."""
         return self.up_to is None or quantity <= self.up_to
-
-    def part(self, quantity: Decimal, setting: Setting) -> Part:
-        """Return `quantity` units at this tier's unit amount plus its flat amount."""
-        flat = prorated(self.flat_amount, setting.share)
-        text = f"{number_text(quantity)} at {money_text(self.unit_amount, setting.digits)}"
-        if self.flat_amount:
-            text += f" + {money_text(self.flat_amount, setting.digits)}"
-        return Part(
-            text=text, quantity=quantity, unit_amount=self.unit_amount, amount=quantity * self.unit_amount + flat
-        )
 
 
 def step_of(tiers: tuple[Tier, ...], quantity: Decimal) -> Step | None:

@@ -40,12 +40,14 @@ def grouped_usage(dimensions: tuple[str, ...], groups: Groups) -> Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One step of an amount, for explaining: `quantity` at `unit_amount` plus `flat_amount` makes `amount`.
+    """One step of an amount, for explaining; a discount's or a cap's amount is negative.
 
-    `text` is how the invoice says it: "500 at 120.00".
+    `text` is its place in the invoice's sentence ("500 at 120.00"), `description` the same standing alone
+    ("500 movements at 120.00"). `unit_amount` is None where units have no price.
     """
 
     text: str
+    description: str
     quantity: Decimal
     unit_amount: Decimal | None
     amount: Decimal
@@ -61,12 +63,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """An exact, unrounded amount; `parts` explain the model's share of it, `notes` what modifiers did to it.
-
-    `quantity` is what was used, before free units and transforms.
-    """
+    """An exact, unrounded amount of `quantity` as it was used; the amounts of `parts` add up to it."""
 
     quantity: Decimal
     amount: Decimal
-    parts: tuple[Part, ...] = ()
-    notes: tuple[str, ...] = ()
+    parts: tuple[Part, ...]

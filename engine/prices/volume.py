@@ -7,7 +7,7 @@ Source    PRICING.md; docs.stripe.com "Volume pricing", Kill Bill "TOP_TIER".
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.model import Setting, units_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.tiers import Tier, read_tiers, step_of
 from fakturo.engine.prices.usage import Part, Step, Usage
@@ -22,7 +22,7 @@ class Volume:
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return one part: the whole quantity at its tier."""
         tier = next(tier for tier in self.tiers if tier.holds(usage.quantity))
-        return (tier.part(usage.quantity, setting),)
+        return (units_part(usage.quantity, tier.unit_amount, setting, tier.flat_amount),)
 
     def step(self, quantity: Decimal) -> Step | None:
         """Return how far the next tier is, and what every unit costs from there on."""
