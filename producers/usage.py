@@ -200,14 +200,13 @@ class UsageClient:
         Raises:
             DeliveryError: events that failed since the last flush, or that are not acknowledged in time.
         """
-        waiting = set(self._pending)
-        late: set[asyncio.Future[Any]] = set()
+        waiting = list(self._pending)
         if waiting:
-            _, late = await asyncio.wait(waiting, timeout=self._seconds_max)
+            await asyncio.wait(waiting, timeout=self._seconds_max)
             await asyncio.sleep(0)  # lets `_settled` run for what was done before we began to wait
         failures, self._failures = self._failures, {}
         text = f"not acknowledged within {self._seconds_max:g} seconds"
-        failures |= {self._pending[future]: text for future in late if future in self._pending}
+        failures |= {self._pending[future]: text for future in waiting if future in self._pending}
         if failures:
             raise DeliveryError(failures)
 
