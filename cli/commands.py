@@ -147,7 +147,7 @@ def kpi(
 @app.command()
 def verify(home: HomeOption = HOME, as_json: AsJson = False) -> None:
     """Recompute every invoice, balance and KPI from the raw events by other means; exit 1 on a difference."""
-    from fakturo.cli.verification import run_verify
+    from fakturo.cli.verify import run_verify
 
     raise typer.Exit(run_verify(home, as_json=as_json))
 

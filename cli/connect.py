@@ -37,9 +37,7 @@ def environment_of(home: Path) -> dict[str, str]:
 def settings_of(home: Path) -> Settings:
     """Return the settings of a process on the stack under `home`."""
     environment = environment_of(home)
-    return load_settings(
-        kafka=environment["FAKTURO_KAFKA"], DATABASE_URL=environment["DATABASE_URL"], home=Path(home)
-    )
+    return load_settings(kafka=environment["FAKTURO_KAFKA"], DATABASE_URL=environment["DATABASE_URL"], home=Path(home))
 
 
 def read_books(home: Path, read: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:

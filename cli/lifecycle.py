@@ -66,9 +66,16 @@ def migrate(home: Path) -> None:
     console.print("The tables are up to date.")
 
 
-def prepare(environment: Mapping[str, str], home: Path, *, keep_producer_time: bool = False) -> Settings:
+def prepare(
+    environment: Mapping[str, str], home: Path, *, prefix: str = "", keep_producer_time: bool = False
+) -> Settings:
     """Migrate the database and create missing topics; return the settings that connect to them."""
-    settings = load_settings(kafka=environment["FAKTURO_KAFKA"], DATABASE_URL=environment["DATABASE_URL"], home=home)
+    settings = load_settings(
+        kafka=environment["FAKTURO_KAFKA"],
+        DATABASE_URL=environment["DATABASE_URL"],
+        home=home,
+        **({"topic_prefix": prefix} if prefix else {}),
+    )
     migrate_database(settings.database_url)
     asyncio.run(apply_topics(settings, keep_producer_time=keep_producer_time))
     return settings

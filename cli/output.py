@@ -20,7 +20,7 @@ errors = Console(stderr=True)
 
 def print_json(value: object) -> None:
     """Print `value` as indented JSON; decimals as strings, instants as RFC 3339."""
-    text = msgspec.json.format(msgspec.json.encode(value, decimal_format="string"), indent=2)
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
     console.print(text.decode(), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -71,13 +71,14 @@ async def _replay(
         cleanup.push_async_callback(asyncio.to_thread, stack.stop_agents)
         connection = await asyncpg.connect(url)
         cleanup.push_async_callback(connection.close)
-        producer = make_producer(settings, linger_ms=5)
+        producer = make_producer(settings.kafka, linger_ms=5)
         await producer.start()
         cleanup.push_async_callback(producer.stop)
         replay = Replay(settings=settings, producer=producer, connection=connection)
         await replay.publish(read_lines(input_file))
         end_at = datetime.combine(until, time(), UTC) + ZONES_SPAN if until else replay.reached_at
         await replay.tick(max(end_at, replay.reached_at))
+        output.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs on this loop any more
         return await _write(settings, connection, output)
 
 
@@ -122,7 +123,6 @@ async def _own_database(url: str, cleanup: AsyncExitStack) -> str:
 
 
 async def _write(settings: Settings, connection: asyncpg.Connection, output: Path) -> dict[str, int]:
-    output.mkdir(parents=True, exist_ok=True)
     counts = {}
     for topic, records in (await collect(settings, connection)).items():
         lines = b"".join(encode(record) + b"\n" for record in records)

@@ -75,7 +75,7 @@ class Stack:
         *,
         agents: Sequence[str] = AGENTS,
         settings: Mapping[str, str] | None = None,
-        prepare: Callable[[Mapping[str, str]], None] | None = None,
+        prepare: Callable[[Mapping[str, str]], object] | None = None,
         restart: bool = True,
     ) -> dict[str, str]:
         """Start everything that doesn't run yet; return the environment that connects to it.

@@ -1,0 +1,195 @@
+"""The commands that read the books: invoices, statement, ledger, kpi.
+
+Place     Postgres, one read-only snapshot -> [this] -> a table for a person or JSON for a program.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from rich.table import Table
+
+from fakturo.cli.connect import read_books
+from fakturo.cli.output import amount_text, console, errors, print_json, print_rows
+from fakturo.schemas.events.invoices import Invoice
+
+
+def list_invoices(home: Path, account: str | None, *, as_json: bool) -> None:
+    """List invoices, oldest first, with what is still open of each."""
+    rows = read_books(
+        home,
+        lambda connection: connection.fetch(
+            "SELECT i.number, i.account, i.issue_on, i.due_on, i.currency, i.total_minor, l.open_minor, i.invoice_id "
+            "FROM invoicing.invoice i LEFT JOIN ledger.invoice l USING (invoice_id) "
+            "WHERE $1::text IS NULL OR i.account = $1 ORDER BY i.period_end_at, i.number",
+            account,
+        ),
+    )
+    shown = [
+        {
+            **{name: row[name] for name in ("number", "account", "issue_on", "due_on", "currency")},
+            "total": amount_text(row["total_minor"], row["currency"], grouped=not as_json),
+            "open": _amount(row["open_minor"], row["currency"], grouped=not as_json),
+            "invoice_id": row["invoice_id"],
+        }
+        for row in rows
+    ]
+    print_rows("Invoices", shown, empty="There are no invoices.", as_json=as_json)
+
+
+def show_invoice(home: Path, wanted: str, *, as_json: bool) -> int:
+    """Print one invoice by id or number; return the exit status."""
+    content = read_books(
+        home,
+        lambda connection: connection.fetchval(
+            "SELECT content::text FROM invoicing.invoice WHERE invoice_id = $1 OR number = $1", wanted
+        ),
+    )
+    if content is None:
+        errors.print(f"fakturo invoices: there is no invoice {wanted}")
+        return 1
+    invoice = msgspec.json.decode(content, type=Invoice)
+    if as_json:
+        print_json(invoice)
+    else:
+        _print_invoice(invoice)
+    return 0
+
+
+def _print_invoice(invoice: Invoice) -> None:
+    currency = invoice.currency
+    console.print(f"[bold]Invoice {invoice.number}[/bold] of {invoice.issue_date}, due {invoice.due_date}")
+    console.print(f"{invoice.seller.name} to {invoice.customer.name} ({invoice.account}), {invoice.payment_terms}")
+    table = Table(header_style="bold")
+    for column in ("what", "how it came about", f"amount {currency}"):
+        table.add_column(column, justify="right" if column.startswith("amount") else "left")
+    for line in invoice.lines:
+        table.add_row(line.description, line.explanation, amount_text(line.amount_minor, currency, grouped=True))
+    table.add_section()
+    table.add_row("Subtotal", "", amount_text(invoice.subtotal_minor, currency, grouped=True))
+    for tax in invoice.taxes:
+        rate = f"{tax.rate_percent} % of {amount_text(tax.taxable_minor, currency, grouped=True)}"
+        table.add_row(f"Tax, {tax.category}", rate, amount_text(tax.tax_minor, currency, grouped=True))
+    table.add_row("[bold]Total[/bold]", "", f"[bold]{amount_text(invoice.total_minor, currency, grouped=True)}[/bold]")
+    console.print(table)
+
+
+def show_statement(home: Path, account: str, *, as_json: bool) -> int:
+    """Print the newest statement of each metered item of an account; return the exit status."""
+    rows = read_books(
+        home,
+        lambda connection: connection.fetch(
+            "SELECT * FROM usage.statement WHERE account_id = $1 ORDER BY product_code, subscription_item", account
+        ),
+    )
+    if not rows:
+        errors.print(f"fakturo statement: account {account} has no metered items")
+        return 1
+    print_rows(f"Usage of {account}", [_statement(row, grouped=not as_json) for row in rows], empty="", as_json=as_json)
+    return 0
+
+
+def _statement(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
+    return {
+        "product": row["product_name"],
+        "period_start": row["period_start_at"],
+        "period_end": row["period_end_at"],
+        "quantity": f"{row['quantity'].normalize():f}",
+        "amount": amount_text(row["amount_minor"], row["currency"], grouped=grouped),
+        "currency": row["currency"],
+        "next_unit_costs": _plain(row["next_tier_unit_amount"]),
+        "after": _plain(row["next_tier_remaining"]),
+        "as_of": row["as_of"],
+        "final": "yes" if row["final"] else "no",
+    }
+
+
+def show_ledger(home: Path, account: str | None, *, as_json: bool) -> None:
+    """Print the trial balance, or the journals of an account."""
+    if account is None:
+        _show_balances(home, as_json=as_json)
+    else:
+        _show_journals(home, account, as_json=as_json)
+
+
+def _show_balances(home: Path, *, as_json: bool) -> None:
+    rows = read_books(
+        home,
+        lambda connection: connection.fetch(
+            "SELECT b.account_code, a.name, b.party, b.currency, b.amount_minor FROM ledger.balance b "
+            "JOIN ledger.account a ON a.code = b.account_code ORDER BY b.currency, b.account_code, b.party"
+        ),
+    )
+    shown = [_leg(row, grouped=not as_json) for row in rows]
+    print_rows("Trial balance", shown, empty="Nothing has been posted.", as_json=as_json)
+    if not as_json and rows:
+        for currency in sorted({row["currency"] for row in rows}):
+            total = sum(row["amount_minor"] for row in rows if row["currency"] == currency)
+            console.print(f"Sum of all balances: {amount_text(total, currency)} {currency}", highlight=False)
+
+
+def _show_journals(home: Path, account: str, *, as_json: bool) -> None:
+    rows = read_books(
+        home,
+        lambda connection: connection.fetch(
+            "SELECT j.effective_on, j.kind, j.source_id, l.account_code, a.name, l.party, l.currency, l.amount_minor "
+            "FROM ledger.journal j JOIN ledger.line l USING (journal_id) JOIN ledger.account a ON a.code = "
+            "l.account_code WHERE j.account = $1 ORDER BY j.effective_on, j.journal_id, l.line_no",
+            account,
+        ),
+    )
+    shown = [
+        {"on": row["effective_on"], "kind": row["kind"], **_leg(row, grouped=not as_json), "source": row["source_id"]}
+        for row in rows
+    ]
+    print_rows(f"Journals of {account}", shown, empty=f"Nothing has been posted for {account}.", as_json=as_json)
+
+
+def _leg(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
+    amount = row["amount_minor"]
+    return {
+        "account_code": row["account_code"],
+        "account_name": row["name"],
+        "party": row["party"],
+        "currency": row["currency"],
+        "debit": amount_text(amount, row["currency"], grouped=grouped) if amount > 0 else "",
+        "credit": amount_text(-amount, row["currency"], grouped=grouped) if amount < 0 else "",
+    }
+
+
+def show_kpis(home: Path, account: str, on: date | None, *, as_json: bool) -> None:
+    """Print the KPIs of an account or of the portfolio, as of a day (default: the newest)."""
+    rows = read_books(
+        home,
+        lambda connection: connection.fetch(
+            'SELECT DISTINCT ON (currency, kpi, "window") kpi, "window", currency, value, numerator, denominator, '
+            "as_of FROM kpi.value_history WHERE account = $1 AND ($2::date IS NULL OR as_of <= $2) "
+            'ORDER BY currency, kpi, "window", as_of DESC',
+            account,
+            on,
+        ),
+    )
+    order = {"now": 0, "30d": 1, "90d": 2, "365d": 3, "lifetime": 4}
+    shown = [
+        {
+            "kpi": row["kpi"],
+            "window": row["window"],
+            "value": _plain(row["value"]),
+            "currency": row["currency"],
+            "numerator": _plain(row["numerator"]),
+            "denominator": _plain(row["denominator"]),
+            "since": row["as_of"],
+        }
+        for row in sorted(rows, key=lambda row: (row["currency"], row["kpi"], order.get(row["window"], 9)))
+    ]
+    print_rows(f"KPIs of {account}", shown, empty=f"There are no KPIs of {account} yet.", as_json=as_json)
+
+
+def _amount(amount_minor: int | None, currency: str, *, grouped: bool) -> str | None:
+    return None if amount_minor is None else amount_text(amount_minor, currency, grouped=grouped)
+
+
+def _plain(value: Any) -> str | None:
+    return None if value is None else f"{value.normalize():f}"

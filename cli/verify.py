@@ -1,0 +1,51 @@
+"""`fakturo verify`: recomputes every invoice, balance and KPI by other means and lists each difference.
+
+Place     the raw events, contracts and payments in Postgres -> verify_* -> compared with the books, in one snapshot.
+Apart     imports nothing of the engine but `engine/prices`, and nothing of the agents (an import test): months, slices,
+          totals, tax, balances and KPI formulas are worked out here a second time.
+"""
+
+from pathlib import Path
+
+import asyncpg
+
+from fakturo.cli.connect import read_books
+from fakturo.cli.output import console, print_json, print_rows
+from fakturo.cli.verify_invoices import verify_invoices
+from fakturo.cli.verify_kpis import verify_kpis
+from fakturo.cli.verify_ledger import verify_ledger
+from fakturo.cli.verify_result import Difference, Verification
+
+__all__ = ["Difference", "Verification", "run_verify", "verify_books"]
+
+
+async def verify_books(connection: asyncpg.Connection) -> Verification:
+    """Return what was checked and what differs."""
+    result = Verification()
+    row = await connection.fetchrow("SELECT min(at) AS first, max(at) AS last FROM usage.event")
+    if row is not None:
+        result.covers_from_at, result.covers_to_at = row["first"], row["last"]
+    await verify_invoices(connection, result)
+    await verify_ledger(connection, result)
+    await verify_kpis(connection, result)
+    return result
+
+
+def run_verify(home: Path, *, as_json: bool) -> int:
+    """Verify the books of `home` and print the result; return 1 where anything differs."""
+    result = read_books(home, verify_books)
+    rows = [
+        {"book": one.book, "figure": one.figure, "expected": one.expected, "found": one.found}
+        for one in result.differences
+    ]
+    if as_json:
+        covers = {"from": result.covers_from_at, "to": result.covers_to_at}
+        print_json({"checked": result.checked, "differences": rows, "covers": covers})
+    else:
+        if rows:
+            print_rows("Differences", rows, empty="", as_json=False)
+        covered = "no usage events are kept"
+        if result.covers_from_at and result.covers_to_at:
+            covered = f"raw events cover {result.covers_from_at:%Y-%m-%d} to {result.covers_to_at:%Y-%m-%d}"
+        console.print(f"{result.checked:,} figures checked, {len(rows)} differences; {covered}.", highlight=False)
+    return 1 if rows else 0

@@ -1,0 +1,155 @@
+"""Recomputes every invoice line and total: raw events totalled by SQL, totals priced with `engine/prices`.
+
+Place     usage.event + expected slices (verify_contracts) -> [this] -> compared with invoicing.invoice and its lines.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+import asyncpg
+
+from fakturo.cli.verify_contracts import ExpectedSlice, expected_slices
+from fakturo.cli.verify_result import Verification, minor_digits
+from fakturo.engine.prices import Span, Usage, grouped_usage, parse_price, usage_of
+from fakturo.schemas.events.contracts import MeterDefinition
+
+_VALUES = {
+    "count": "count(*)::numeric",
+    "sum": "sum((e.data #>> $6::text[])::numeric)",
+    "max": "max((e.data #>> $6::text[])::numeric)",
+    "min": "min((e.data #>> $6::text[])::numeric)",
+    "last": '(array_agg((e.data #>> $6::text[])::numeric ORDER BY e.at DESC, e.partition DESC, e."offset" DESC))[1]',
+}
+Key = tuple[str, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What a line should be."""
+
+    quantity: Decimal
+    exact: Decimal
+    amount_minor: int
+
+
+async def verify_invoices(connection: asyncpg.Connection, result: Verification) -> None:
+    """Compare every line, subtotal, tax and total."""
+    until_at = await connection.fetchval("SELECT max(period_end_at) FROM invoicing.invoice")
+    slices = await expected_slices(connection, until_at)
+    usage = await _usage(connection, slices)
+    expected = _lines(slices, usage)
+    rows = await connection.fetch("SELECT * FROM invoicing.invoice_line ORDER BY invoice_id, line_no")
+    found = {(row["subscription_item"], row["period_start_at"]): row for row in rows}
+    for key in sorted(set(expected) | set(found)):
+        _compare_line(result, key, expected.get(key), found.get(key))
+    await _verify_totals(connection, result, rows, expected)
+
+
+def _compare_line(result: Verification, key: Key, expected: _Line | None, found: asyncpg.Record | None) -> None:
+    name = f"line of {key[0]} from {key[1]:%Y-%m-%d %H:%MZ}"
+    if expected is None or found is None:
+        result.compare("invoices", name, expected and expected.amount_minor, found and found["amount_minor"])
+        return
+    result.compare("invoices", f"{name}: quantity", expected.quantity, found["quantity"])
+    result.compare("invoices", f"{name}: exact amount", expected.exact, found["amount_exact"])
+    result.compare("invoices", f"{name}: amount", expected.amount_minor, found["amount_minor"])
+
+
+async def _verify_totals(
+    connection: asyncpg.Connection, result: Verification, rows: Sequence[asyncpg.Record], expected: dict[Key, _Line]
+) -> None:
+    taxable: dict[str, dict[tuple[str, Decimal], int]] = defaultdict(lambda: defaultdict(int))
+    for row in rows:
+        line = expected.get((row["subscription_item"], row["period_start_at"]))
+        group = row["tax_category"], row["tax_rate_percent"]
+        taxable[row["invoice_id"]][group] += line.amount_minor if line else 0
+    for invoice in await connection.fetch("SELECT * FROM invoicing.invoice ORDER BY invoice_id"):
+        groups = taxable[invoice["invoice_id"]]
+        subtotal = sum(groups.values())
+        tax = sum(_tax(amount, rate) for (_, rate), amount in groups.items())
+        for figure, value in (("subtotal", subtotal), ("tax", tax), ("total", subtotal + tax)):
+            name = f"{figure} of {invoice['invoice_id']} ({invoice['account']})"
+            result.compare("invoices", name, value, invoice[f"{figure}_minor"])
+
+
+def _tax(amount_minor: int, rate_percent: Decimal) -> int:
+    return int((amount_minor * rate_percent / 100).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def _lines(slices: Iterable[ExpectedSlice], usage: dict[Key, Usage]) -> dict[Key, _Line]:
+    lines: dict[Key, _Line] = {}
+    earlier: dict[tuple[str, object], Decimal] = defaultdict(Decimal)
+    for part in slices:
+        price = parse_price(part.version.price, part.currency).overridden(
+            unit_amount=part.terms.own_unit_amount, discount_percent=part.terms.discount_percent
+        )
+        total = usage[part.key] if part.item.meter else usage_of(part.terms.quantity)
+        month = part.item.subscription_item, part.month_on
+        charge = price.charge(total, span=_span(part), final=part.final, earlier=earlier[month])
+        exact = charge.amount.quantize(Decimal(1).scaleb(-24), ROUND_HALF_UP)
+        earlier[month] += exact
+        unit = Decimal(1).scaleb(-minor_digits(part.currency))
+        minor = int(exact.quantize(unit, ROUND_HALF_UP) / unit)
+        lines[part.key] = _Line(total.quantity, exact, minor)
+    return lines
+
+
+def _span(part: ExpectedSlice) -> Span:
+    return Span(
+        active_days=(part.end_on - part.start_on).days,
+        period_days=(part.month_end_on - part.month_on).days,
+        active_seconds=int((part.end_at - part.start_at).total_seconds()),
+        period_seconds=int((part.month_end_at - part.month_at).total_seconds()),
+    )
+
+
+async def _usage(connection: asyncpg.Connection, slices: Sequence[ExpectedSlice]) -> dict[Key, Usage]:
+    """Return the usage of every metered slice, totalled from the raw events that came in time."""
+    by_meter: dict[str, tuple[MeterDefinition, list[ExpectedSlice]]] = {}
+    for part in slices:
+        if part.item.meter is not None:
+            by_meter.setdefault(repr(part.item.meter), (part.item.meter, []))[1].append(part)
+    usage: dict[Key, Usage] = {}
+    for meter, parts in by_meter.values():
+        groups: dict[int, dict[tuple[str, ...], Decimal]] = defaultdict(dict)
+        for row in await _totals(connection, meter, parts):
+            groups[row["number"]][tuple(row["dimensions"])] = row["value"]
+        for number, part in enumerate(parts):
+            usage[part.key] = grouped_usage(meter.group_by, groups[number])
+    return usage
+
+
+async def _totals(
+    connection: asyncpg.Connection, meter: MeterDefinition, parts: Sequence[ExpectedSlice]
+) -> list[asyncpg.Record]:
+    arguments: list[object] = [
+        list(range(len(parts))),
+        [part.account for part in parts],
+        [part.start_at for part in parts],
+        [part.end_at for part in parts],
+        meter.event_type,
+        _path(meter.value or ""),
+    ]
+    dimensions = []
+    for name in meter.group_by:
+        arguments.append(_path(name))
+        dimensions.append(f"coalesce(e.data #>> ${len(arguments)}::text[], '')")
+    conditions = ["e.type = $5", "NOT e.late", "$6::text[] IS NOT NULL"]
+    for name, allowed in meter.filter.items():
+        arguments += [_path(name), list(allowed)]
+        conditions.append(f"e.data #>> ${len(arguments) - 1}::text[] = ANY(${len(arguments)}::text[])")
+    groups = f"ARRAY[{', '.join(dimensions)}]::text[]"
+    query = (
+        f"SELECT s.number, {groups} AS dimensions, {_VALUES[meter.aggregation]} AS value "  # noqa: S608 - constants
+        "FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS s(number, account, start_at, "
+        "end_at) JOIN usage.event e ON e.account_id = s.account AND e.at >= s.start_at AND e.at < s.end_at "
+        f"WHERE {' AND '.join(conditions)} GROUP BY s.number, {groups}"
+    )
+    return list(await connection.fetch(query, *arguments))
+
+
+def _path(name: str) -> list[str]:
+    return name.removeprefix("data.").split(".")

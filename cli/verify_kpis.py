@@ -1,0 +1,148 @@
+"""Recomputes every KPI as of the last closed day, from invoices, payments and allocations, by plain sums and fractions.
+
+Place     invoicing.invoice, ledger.* -> [this] -> compared with kpi.value. None of engine/kpi is used.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+import asyncpg
+
+from fakturo.cli.verify_result import Verification, minor_digits
+from fakturo.schemas.events.kpis import PORTFOLIO
+
+WINDOW_DAYS = {"30d": 30, "90d": 90, "365d": 365, "lifetime": None}
+BEGINNING = date(1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Invoice:
+    account: str
+    currency: str
+    issued_on: date
+    net_minor: int
+    gross_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """An amount settled on `paid_on`, `days` after the invoice's due date."""
+
+    account: str
+    currency: str
+    paid_on: date
+    days: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Movement:
+    """A movement of an account of the chart on a day, for a customer."""
+
+    code: str
+    account: str
+    currency: str
+    on: date
+    amount_minor: int
+
+
+async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> None:
+    """Compare the value of every KPI, window and account."""
+    as_of = await connection.fetchval("SELECT closed_on FROM kpi.progress")
+    if as_of is None:
+        return
+    invoices, settled, movements = await _facts(connection, as_of)
+    found = {
+        (row["account"], row["currency"], row["kpi"], row["window"]): row["value"]
+        for row in await connection.fetch('SELECT account, currency, kpi, "window", value FROM kpi.value')
+    }
+    currencies = {(invoice.account, invoice.currency) for invoice in invoices}
+    currencies |= {(PORTFOLIO, currency) for _, currency in currencies}
+    expected: dict[tuple[str, str, str, str], Decimal | None] = {}
+    for account, currency in currencies:
+        mine = (
+            [fact for fact in invoices if _is(fact, account, currency)],
+            [fact for fact in settled if _is(fact, account, currency)],
+            [fact for fact in movements if _is(fact, account, currency)],
+        )
+        for (kpi, window), value in _values(*mine, as_of, minor_digits(currency)).items():
+            expected[account, currency, kpi, window] = value
+    for key in sorted(set(expected) | set(found)):
+        if key in found or expected.get(key) not in (None, Decimal(0)):
+            result.compare("kpi", " ".join(key), _plain(expected.get(key)), _plain(found.get(key)))
+
+
+async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Invoice], list[_Settled], list[_Movement]]:
+    invoices = await connection.fetch(
+        "SELECT account, currency, issue_on, subtotal_minor, total_minor FROM invoicing.invoice WHERE issue_on <= $1",
+        as_of,
+    )
+    settled = await connection.fetch(
+        "SELECT i.account, i.currency, j.effective_on, j.effective_on - i.due_on AS days, a.amount_minor "
+        "FROM ledger.allocation a JOIN ledger.journal j USING (journal_id) JOIN ledger.invoice i USING (invoice_id) "
+        "WHERE j.effective_on <= $1",
+        as_of,
+    )
+    movements = await connection.fetch(
+        "SELECT l.account_code, j.account, l.currency, j.effective_on, l.amount_minor FROM ledger.line l "
+        "JOIN ledger.journal j USING (journal_id) WHERE l.account_code IN ('1200', '6100', '6200') "
+        "AND j.effective_on <= $1",
+        as_of,
+    )
+    return (
+        [_Invoice(*row.values()) for row in invoices],
+        [_Settled(*row.values()) for row in settled],
+        [_Movement(*row.values()) for row in movements],
+    )
+
+
+def _values(
+    invoices: list[_Invoice], settled: list[_Settled], movements: list[_Movement], as_of: date, digits: int
+) -> dict[tuple[str, str], Decimal | None]:
+    unit = 10**digits
+    owed = Fraction(_sum(m.amount_minor for m in movements if m.code == "1200"), unit)
+    values: dict[tuple[str, str], Decimal | None] = {("open_receivables", "now"): _rounded(owed, digits)}
+    for window, days in WINDOW_DAYS.items():
+        after = BEGINNING if days is None else as_of - timedelta(days=days)
+        billed = [invoice for invoice in invoices if invoice.issued_on > after]
+        revenue = Fraction(_sum(invoice.net_minor for invoice in billed), unit)
+        cost = Fraction(_sum(m.amount_minor for m in movements if m.code != "1200" and m.on > after), unit)
+        paid = [fact for fact in settled if fact.paid_on > after]
+        amount = _sum(fact.amount_minor for fact in paid)
+        weighted = _sum(fact.amount_minor * fact.days for fact in paid)
+        customers = len({invoice.account for invoice in billed})
+        values["revenue", window] = _rounded(revenue, digits)
+        values["average_invoice", window] = _ratio(revenue, len(billed), digits)
+        values["purchase_frequency", window] = _ratio(Fraction(len(billed)), customers, 4)
+        values["lifetime_value", window] = _rounded(revenue - cost, digits)
+        values["payment_delay", window] = _ratio(Fraction(weighted), amount, 4)
+        if days is not None:
+            gross = Fraction(_sum(invoice.gross_minor for invoice in billed), unit)
+            values["dso", window] = _ratio(owed * days, gross, 4)
+    return values
+
+
+def _is(fact: _Invoice | _Settled | _Movement, account: str, currency: str) -> bool:
+    return fact.currency == currency and account in (PORTFOLIO, fact.account)
+
+
+def _sum(amounts: Iterable[int]) -> int:
+    return sum(amounts)
+
+
+def _ratio(numerator: Fraction, denominator: Fraction | int, digits: int) -> Decimal | None:
+    return _rounded(numerator / denominator, digits) if denominator else None
+
+
+def _rounded(value: Fraction, digits: int) -> Decimal:
+    """Return `value` half away from zero: the sign apart, the whole part of twice the shifted value plus one."""
+    doubled = abs(value) * 10**digits * 2 + 1
+    whole = doubled.numerator // doubled.denominator // 2
+    return Decimal(whole if value >= 0 else -whole).scaleb(-digits).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+
+
+def _plain(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value.normalize():f}" if value else "0"
