@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from hashlib import sha256
-from itertools import zip_longest
 from typing import Any
 
 from fakturo.engine.errors import CatalogError, PriceError
 from fakturo.engine.meters import meter_of
 from fakturo.engine.money import ZERO, exponent_of
-from fakturo.engine.periods import Period, Zone, first_instant
 from fakturo.engine.prices import Price, read_price
 from fakturo.engine.prices.flat import Flat
 from fakturo.engine.prices.matrix import Matrix
@@ -56,14 +54,6 @@ class Catalog:
     hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceSlice:
-    """A part of a period in which one version of a price holds."""
-
-    period: Period
-    version: PriceVersion
-
-
 def parse_catalog(document: object) -> Catalog:
     """Return the checked price list.
 
@@ -90,19 +80,6 @@ def content_hash(document: Mapping[str, Any]) -> str:
 def price_at(versions: Sequence[PriceVersion], on: date) -> PriceVersion | None:
     """Return the version that holds on the local date `on`, or None before the first. `versions` are ascending."""
     return next((version for version in reversed(versions) if version.effective_from <= on), None)
-
-
-def price_slices(versions: Sequence[PriceVersion], period: Period, zone: Zone) -> tuple[PriceSlice, ...]:
-    """Return `period` cut where a version begins (a local date of `zone`); what lies before the first is left out."""
-    slices = []
-    for version, following in zip_longest(versions, versions[1:]):
-        start_at = max(period.start_at, first_instant(version.effective_from, zone))
-        end_at = period.end_at
-        if following is not None:
-            end_at = min(end_at, first_instant(following.effective_from, zone))
-        if start_at < end_at:
-            slices.append(PriceSlice(period=Period(start_at=start_at, end_at=end_at), version=version))
-    return tuple(slices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,8 +94,14 @@ def post_return(
 
 
 def _lines(currency: str, *legs: tuple[LedgerAccount, str | None, int, str | None]) -> tuple[JournalLine, ...]:
-    if imbalance_minor := sum(amount_minor for _, _, amount_minor, _ in legs):
-        raise InvariantBroken(f"a journal must sum to 0, not to {imbalance_minor}: {legs}")
+    """Return the legs that are not 0.
+
+    Raises:
+        InvariantBroken: they do not sum to 0 (an invoice whose total is not subtotal and tax).
+    """
+    imbalance_minor = sum(amount_minor for _, _, amount_minor, _ in legs)
+    if imbalance_minor:
+        raise InvariantBroken(f"a journal is off by {imbalance_minor} minor units of {currency}: {legs}")
     return tuple(
         JournalLine(
             account_code=account.code,
