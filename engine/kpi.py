@@ -23,7 +23,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
         "revenue": "sum of the invoices' net amounts by issue date",
         "average_invoice": "revenue / number of invoices",
-        "purchase_frequency": "number of invoices / customers with at least one (for a customer: 1)",
+        "purchase_frequency": "number of invoices / customers with at least one",
         "lifetime_value": "revenue less payment provider fees and bad debt, historic",
         "open_receivables": "balance of account 1200 at the end of the day",
         "dso": "open receivables at the end of the day / gross invoiced in the window x days of the window",
@@ -63,7 +63,7 @@ def window_values(
 ) -> Iterator[KpiValue]:
     """Yield the KPIs of one window; DSO only where the window has a length in days.
 
-    `customers` is how many customers have an invoice in the window; 1 for a single customer.
+    `customers` is how many customers have an invoice in the window; of a single customer 1 or 0.
     """
     revenue = _major(sums.net_minor, minor_digits)
     yield _amount("revenue", window, revenue)

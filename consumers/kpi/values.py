@@ -65,7 +65,8 @@ def computed(sums: Sequence[AccountSums], active: Mapping[tuple[str, str], int])
         digits = exponent_of(account.currency)
         kpis = [open_receivables(account.receivable_minor, digits)]
         for window, figures in account.windows.items():
-            customers = active.get((account.currency, window), 0) if account.account == PORTFOLIO else 1
+            alone = 1 if figures.invoices else 0
+            customers = active.get((account.currency, window), 0) if account.account == PORTFOLIO else alone
             kpis += window_values(window, figures, customers, account.receivable_minor, digits)
         values += [
             Value(account=account.account, currency=account.currency, kpi=kpi, facts=account.facts) for kpi in kpis

@@ -43,7 +43,8 @@ async def test_an_invoice_falls_out_of_its_window_on_the_thirtieth_day_after_it(
     values = await desk.values()
     assert values["revenue", "365d"] == 0
     assert values["revenue", "lifetime"] == Decimal("100.00")
-    assert values["purchase_frequency", "365d"] == 0
+    assert values["purchase_frequency", "365d"] is None
+    assert values["purchase_frequency", "lifetime"] == 1
 
 
 async def test_fees_and_bad_debt_lower_the_lifetime_value(desk):
