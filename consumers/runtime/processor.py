@@ -7,6 +7,7 @@ Errors    world: again, in place, with back-off. Gap: told to the runner, which 
           slices are tried one at a time, those that fail stop their partition, the others go on; nothing is skipped.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -46,22 +47,31 @@ class Applied:
 class Processor:
     """Applies the batches of one worker of `agent`."""
 
-    def __init__(self, agent: Agent, database: Database, settings: Settings, health: Health) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        database: Database,
+        settings: Settings,
+        health: Health,
+        turn: asyncio.Lock | None = None,
+    ) -> None:
         self.agent = agent
         self._database = database
         self._settings = settings
         self._health = health
         self._flood = FloodGuard()
+        self._turn = turn or asyncio.Lock()
 
     async def process(self, slices: Sequence[Slice]) -> Applied:
         """Apply `slices`, at most one a partition; return once it is committed, however long the world is away."""
         ordered = sorted(slices, key=lambda found: found.place)
-        try:
-            return await self._patiently(ordered)
-        except Exception as error:  # noqa: BLE001 - an unknown exception is a bug: it stops its partition
-            if len(ordered) == 1:
-                return Applied(stopped={ordered[0].place: self._stop(ordered[0], error)})
-            return await self._one_by_one(ordered)
+        async with self._turn:
+            try:
+                return await self._patiently(ordered)
+            except Exception as error:  # noqa: BLE001 - an unknown exception is a bug: it stops its partition
+                if len(ordered) == 1:
+                    return Applied(stopped={ordered[0].place: self._stop(ordered[0], error)})
+                return await self._one_by_one(ordered)
 
     async def _one_by_one(self, slices: Sequence[Slice]) -> Applied:
         whole = Applied()

@@ -1,6 +1,6 @@
 """How time advances for an agent: by the ticks in all its partitions, one transaction at a time under one lock.
 
-Place     runner, after a batch with ticks and at start -> [this] -> the agent's `advance`, `flush` -> outbox -> next ones.
+Place     feed, after a batch with ticks and at start -> [this] -> the agent's `advance`, `flush` -> outbox -> relay.
 Minimum   the agent's time is the least of its cursors' watermarks; a partition that has seen no tick holds it still.
 Chunks    `advance` does a bounded part and says whether more remains; only when nothing does the watermark moves and
           the tick goes on to every partition that the agent publishes to. A kill in between repeats nothing.
@@ -55,31 +55,35 @@ class Reached:
 class Timekeeper:
     """Advances the time of `agent`; any worker of it may, one at a time."""
 
-    def __init__(self, agent: Agent, database: Database, settings: Settings, health: Health) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        database: Database,
+        settings: Settings,
+        health: Health,
+        turn: asyncio.Lock | None = None,
+    ) -> None:
         self.agent = agent
         self._database = database
         self._settings = settings
         self._health = health
-        self._turn = asyncio.Lock()
+        self._turn = turn or asyncio.Lock()
 
     async def advance_if_due(self) -> bool:
         """Advance as far as all partitions have come; return whether time has moved; a bug only stops time."""
-        async with self._turn:
-            moved = False
-            while True:
-                outcome = await self._guarded(self._advance_part)
-                if outcome is None:
-                    return moved
-                moved |= outcome
+        moved = False
+        while (outcome := await self._guarded(self._advance_part)) is not None:
+            moved |= outcome
+        return moved
 
     async def flush(self) -> None:
         """Publish interim outputs, unless another worker of the agent is at it."""
-        async with self._turn:
-            await self._guarded(self._flush)
+        await self._guarded(self._flush)
 
     async def _guarded(self, work: Any) -> Any:
         try:
-            result = await patiently(work, self._health, "the database", self._database.forget_connections)
+            async with self._turn:
+                result = await patiently(work, self._health, "the database", self._database.forget_connections)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             if self._health.stopped_partitions.get(PLACE) != reason:

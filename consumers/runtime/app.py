@@ -1,0 +1,87 @@
+"""One agent as one `faust.App`: `create_app` puts the parts together, `run_app` runs them as a process.
+
+Place     `fakturo agent NAME` -> consumers/<agent>/app.py -> [this] -> runner -> feed -> processor.
+Faust     gives the app its life cycle and, with the Faust runner, its streams. What it must not do is off: web server,
+          topic creation, leader election, waiting for streams at a rebalance (the cursor fences what is in flight).
+"""
+
+from typing import Any, Literal
+
+import faust
+from faust.app.base import BootStrategy
+
+from fakturo.consumers.runtime.agent import Agent
+from fakturo.consumers.runtime.consumer_options import group_of
+from fakturo.consumers.runtime.database import Database
+from fakturo.consumers.runtime.feed import Feed
+from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.settings import Settings
+
+Runner = Literal["faust", "bulk"]
+SEEK_SECONDS_MAX = 600.0
+"""How long Faust waits for the seek to the cursors: as long as a database may be away without a crash."""
+
+
+class AgentApp:
+    """An agent with everything around it, not yet started."""
+
+    def __init__(self, agent: Agent, settings: Settings, runner: Runner) -> None:
+        self.agent = agent
+        self.settings = settings
+        self.health = Health(agent.name)
+        self.database = Database(settings.database_url, statement_seconds=settings.statement_timeout_seconds)
+        self.feed = Feed(agent, self.database, settings, self.health)
+        self.faust = _faust_app(agent.name, settings)
+        if runner == "bulk":
+            self._add_bulk()
+        else:
+            from fakturo.consumers.runtime.runner_faust import FaustRunner
+
+            self.runner: Any = FaustRunner(self.faust, self.feed)
+
+    def _add_bulk(self) -> None:
+        from fakturo.consumers.runtime.runner_bulk import BulkRunner
+
+        self.runner = runner = BulkRunner(self.feed, beacon=self.faust.beacon)
+
+        class OnlyTheRunner(BootStrategy):
+            """Starts our service and none of Faust's own consumers and producers."""
+
+            def server(self) -> Any:
+                return [runner]
+
+        self.faust.boot_strategy = OnlyTheRunner(self.faust)
+
+
+def create_app(agent: Agent, settings: Settings, runner: Runner = "faust") -> AgentApp:
+    """Return `agent` as an app that reads through `runner`."""
+    return AgentApp(agent, settings, runner)
+
+
+def run_app(app: AgentApp) -> int:
+    """Run until SIGTERM or SIGINT; return the exit status (0 told to stop, 1 crashed, 2 a wrong setting)."""
+    from fakturo.consumers.runtime.worker import run_worker
+
+    return run_worker(app)
+
+
+def _faust_app(name: str, settings: Settings) -> faust.App:
+    return faust.App(
+        group_of(settings, name),
+        broker=f"kafka://{settings.kafka.replace(',', ';kafka://')}",
+        store="memory://",
+        value_serializer="raw",
+        key_serializer="raw",
+        processing_guarantee="at_least_once",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        web_enabled=False,
+        stream_wait_empty=False,
+        broker_commit_interval=1.0,
+        broker_request_timeout=SEEK_SECONDS_MAX,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=max(settings.session_seconds / 4, 0.1),
+        stream_buffer_maxsize=4096,
+        agent_supervisor="mode.CrashingSupervisor",
+    )

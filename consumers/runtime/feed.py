@@ -1,0 +1,123 @@
+"""What both runners share: positions of the partitions, the processor behind them, and the beat of time.
+
+Place     runner_bulk, runner_faust -> [this] -> processor, watermark.
+Truth     a position is what the cursor in Postgres said at the assignment, moved on by what was committed since. A
+          record that does not join on to it is fetched again, never skipped.
+Turn      `handle`, `advance` and `flush` of one worker take turns, a transaction at a time: an agent's own memory sees
+          no interleaving, and a long bill run lets batches through between its parts.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+import structlog
+
+from fakturo.consumers.runtime.agent import Agent
+from fakturo.consumers.runtime.backoff import patiently
+from fakturo.consumers.runtime.cursor import Place, begin_at, ensure_cursors, read_offsets
+from fakturo.consumers.runtime.database import Database
+from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.processor import Applied, Processor
+from fakturo.consumers.runtime.records import Slice
+from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.watermark import Timekeeper
+from fakturo.schemas.topics import read_by
+
+LOOK_SECONDS = 1.0
+"""Time is looked at this often even without a tick of our own: another worker may have brought the last one."""
+
+log = structlog.get_logger(__name__)
+
+
+class Feed:
+    """One worker's way from fetched slices to committed effects."""
+
+    def __init__(self, agent: Agent, database: Database, settings: Settings, health: Health) -> None:
+        turn = asyncio.Lock()
+        self.agent = agent
+        self.settings = settings
+        self.health = health
+        self.topics = [topic.name for topic in read_by(agent.name)]
+        self.positions: dict[Place, int] = {}
+        self.stopped: dict[Place, str] = {}
+        self._database = database
+        self._processor = Processor(agent, database, settings, health, turn)
+        self._timekeeper = Timekeeper(agent, database, settings, health, turn)
+        self._ticked = asyncio.Event()
+
+    async def prepare(self) -> None:
+        """Make the cursor rows of every partition of every input."""
+
+        async def work() -> None:
+            async with self._database.transaction() as (_, driver):
+                await ensure_cursors(driver, self.agent.name, self.topics, self.settings.partitions)
+
+        await patiently(work, self.health, "the database", self._database.forget_connections)
+
+    async def cursors_of(self, places: Collection[Place], log_starts: dict[Place, int]) -> dict[Place, int]:
+        """Return where `places` are to be read from; stop those whose next record the broker has deleted."""
+        offsets = await self._read_offsets()
+        unread = {place: log_starts.get(place, 0) for place in places if offsets.get(place) == 0}
+        unread = {place: start for place, start in unread.items() if start > 0}
+        if unread:
+            await self._begin_at(unread)
+            offsets |= unread
+        for place in places:
+            if offsets.get(place, 0) < log_starts.get(place, 0):
+                self.stop(
+                    place, f"the broker's log begins at {log_starts[place]}, the cursor stands at {offsets[place]}"
+                )
+        return {place: offsets.get(place, 0) for place in places}
+
+    def stop(self, place: Place, reason: str) -> None:
+        """Read `place` no further, until a person has looked and the process is started again."""
+        if place not in self.stopped:
+            log.error("partition stopped", topic=place[0], partition=place[1], reason=reason)
+            self.stopped[place] = reason
+            self.health.stopped(*place, reason)
+
+    async def apply(self, slices: Sequence[Slice]) -> Applied:
+        """Process `slices` and move the positions; gaps and stopped partitions are the runner's to act on."""
+        applied = await self._processor.process(slices)
+        for place, offset in applied.next_offsets.items():
+            if place in self.positions:
+                self.positions[place] = offset
+        for gap in applied.gaps:
+            if (gap.topic, gap.partition) in self.positions:
+                self.positions[gap.topic, gap.partition] = gap.next_offset
+        self.stopped |= applied.stopped
+        if applied.ticked:
+            self._ticked.set()
+        return applied
+
+    async def keep_time(self) -> None:
+        """Advance after ticks and once a second, flush on the timer; for ever."""
+        interim = self.settings.interim_seconds
+        loop = asyncio.get_running_loop()
+        flush_at = loop.time() + interim
+        while True:
+            self._ticked.clear()
+            await self._timekeeper.advance_if_due()
+            if interim and loop.time() >= flush_at:
+                await self._timekeeper.flush()
+                flush_at = loop.time() + interim
+            pause = min(LOOK_SECONDS, max(flush_at - loop.time(), 0.01)) if interim else LOOK_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ticked.wait(), pause)
+
+    async def _read_offsets(self) -> dict[Place, int]:
+        async def work() -> dict[Place, int]:
+            async with self._database.transaction() as (_, driver):
+                return await read_offsets(driver, self.agent.name)
+
+        return await patiently(work, self.health, "the database", self._database.forget_connections)
+
+    async def _begin_at(self, starts: dict[Place, int]) -> None:
+        async def work() -> None:
+            async with self._database.transaction() as (_, driver):
+                await begin_at(driver, self.agent.name, starts)
+
+        for (topic, partition), start in starts.items():
+            log.warning("begins where the broker's log begins", topic=topic, partition=partition, offset=start)
+        await patiently(work, self.health, "the database", self._database.forget_connections)

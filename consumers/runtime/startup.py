@@ -1,0 +1,58 @@
+"""What an agent waits for before it reads: its database with all migrations, its broker with all topics.
+
+Place     worker.py, before the runner starts. Waits with back-off and says so once a minute; a restart would not help.
+"""
+
+from aiokafka import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from fakturo.consumers.runtime.backoff import Backoff, patiently
+from fakturo.consumers.runtime.database import Database, head, is_current
+from fakturo.consumers.runtime.errors import SettingsFault
+from fakturo.consumers.runtime.feed import Feed
+from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.settings import Settings
+
+
+async def wait_for_database(settings: Settings, database: Database, health: Health) -> None:
+    """Return once the database answers and has had every migration of this code."""
+    backoff = Backoff(health, "the database")
+
+    async def look() -> bool:
+        return await is_current(settings.database_url)
+
+    while not await patiently(look, health, "the database", database.forget_connections):
+        await backoff.rest(f"its migrations are not at {head()}: run `fakturo migrate`")
+    backoff.over()
+
+
+async def wait_for_broker(settings: Settings, feed: Feed, health: Health) -> None:
+    """Return once the broker answers and has every topic of the agent.
+
+    Raises:
+        SettingsFault: a topic has another number of partitions than FAKTURO_PARTITIONS says.
+    """
+    backoff = Backoff(health, "the broker")
+    wanted = [settings.topic_prefix + topic for topic in feed.topics]
+    while True:
+        client = AIOKafkaClient(bootstrap_servers=settings.kafka, request_timeout_ms=5000)
+        try:
+            await client.bootstrap()
+            await client.set_topics(wanted)
+            found = {topic: len(client.cluster.partitions_for_topic(topic) or ()) for topic in wanted}
+        except (KafkaError, OSError, TimeoutError) as error:
+            await backoff.rest(f"{type(error).__name__}: {error}")
+            continue
+        finally:
+            await client.close()
+        missing = [topic for topic, count in found.items() if not count]
+        if not missing:
+            backoff.over()
+            return _check_counts(settings, found)
+        await backoff.rest(f"topics are missing ({', '.join(missing)}): run `fakturo topics apply`")
+
+
+def _check_counts(settings: Settings, found: dict[str, int]) -> None:
+    for topic, count in found.items():
+        if count != settings.partitions:
+            raise SettingsFault(f"FAKTURO_PARTITIONS is {settings.partitions}, topic {topic} has {count} partitions")
