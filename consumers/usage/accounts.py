@@ -1,0 +1,106 @@
+"""Which meters count the events of an account: read from Postgres once, kept until its contracts change.
+
+Place     projection writes accounts -> [this] -> matching.
+Cache     bounded, so memory does not grow with the number of accounts. Every batch asks for the version of the
+          contracts, under their shared lock (account_store.py), and drops what changed since. A batch that changes
+          contracts takes a directory of its own: if it is rolled back, nothing of it stays.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from fakturo.consumers.usage import account_store
+from fakturo.engine.meters import Meter, meter_of
+from fakturo.engine.periods import open_period_start
+from fakturo.engine.schedule import version_at
+from fakturo.schemas.events.contracts import AccountVersion
+
+ACCOUNTS_MAX = 50_000
+_OPEN_PERIODS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CountingMeter:
+    """A meter and its number in the book."""
+
+    meter_id: int
+    meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMeters:
+    """What an event needs to know of its account."""
+
+    account_id: str
+    versions: tuple[AccountVersion, ...]
+    by_type: dict[str, tuple[CountingMeter, ...]]
+
+
+@dataclass(slots=True)
+class AccountDirectory:
+    """Accounts by subject: the canonical id or the Salesforce id."""
+
+    version: int = -1
+    meters: dict[int, CountingMeter] = field(default_factory=dict)
+    known: dict[str, AccountMeters] = field(default_factory=dict)
+
+    def get(self, subject: str) -> AccountMeters | None:
+        """Return the account that `subject` names, if `load` was asked for it and found it."""
+        return self.known.get(subject)
+
+    async def refresh(self, driver: asyncpg.Connection) -> None:
+        """Drop what has changed since the last refresh."""
+        version = await account_store.contracts_version(driver)
+        if version == self.version:
+            return
+        if self.known:
+            for subject in await account_store.subjects_changed_since(driver, self.version):
+                self.known.pop(subject, None)
+        self.version = version
+
+    async def load(self, driver: asyncpg.Connection, subjects: Iterable[str]) -> None:
+        """Read the accounts of `subjects` that are not known yet."""
+        missing = sorted({subject for subject in subjects if subject not in self.known})
+        if not missing:
+            return
+        if len(self.known) > ACCOUNTS_MAX:
+            self.known.clear()
+            missing = sorted(set(subjects))
+        rows = await account_store.find_accounts(driver, missing)
+        await self._load_meters(driver, {meter_id for row in rows for meter_id in row.meter_ids})
+        for row in rows:
+            counting = [self.meters[meter_id] for meter_id in sorted(row.meter_ids)]
+            by_type: dict[str, tuple[CountingMeter, ...]] = {}
+            for one in counting:
+                by_type[one.meter.event_type] = (*by_type.get(one.meter.event_type, ()), one)
+            self.known[row.subject] = AccountMeters(row.account_id, row.versions, by_type)
+
+    async def _load_meters(self, driver: asyncpg.Connection, meter_ids: set[int]) -> None:
+        missing = sorted(meter_ids - self.meters.keys())
+        if missing:
+            for meter_id, definition in await account_store.find_meters(driver, missing):
+                self.meters[meter_id] = CountingMeter(meter_id, meter_of(definition))
+
+
+@dataclass(slots=True)
+class OpenPeriods:
+    """Where an account's oldest open period begins, as a partition's watermark saw it."""
+
+    grace_seconds: int
+    starts: dict[tuple[str, datetime], datetime] = field(default_factory=dict)
+
+    def is_late(self, account: AccountMeters, at: datetime, watermark_at: datetime | None) -> bool:
+        """Return whether an event of `at` came after its period had closed; before the first tick none has."""
+        if watermark_at is None or not account.versions:
+            return False
+        closed_at = watermark_at - timedelta(seconds=self.grace_seconds)
+        key = (version_at(account.versions, closed_at).timezone, watermark_at)
+        start_at = self.starts.get(key)
+        if start_at is None:
+            if len(self.starts) > _OPEN_PERIODS_MAX:
+                self.starts.clear()
+            start_at = self.starts[key] = open_period_start(watermark_at, self.grace_seconds, key[0])
+        return at < start_at

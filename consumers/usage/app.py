@@ -1,0 +1,18 @@
+"""The `usage` agent as a process: its handler behind the bulk runner, as its topic brings the most events of all.
+
+Place     `fakturo agent usage` -> [this] -> consumers/runtime/app.
+"""
+
+from fakturo.consumers.runtime.app import AgentApp, create_app, run_app
+from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.usage.handler import UsageAgent
+
+
+def create(settings: Settings) -> AgentApp:
+    """Return the agent with everything around it, not yet started."""
+    return create_app(UsageAgent(settings), settings, runner="bulk")
+
+
+def run(settings: Settings) -> int:
+    """Run the agent until it is told to stop; return the exit status."""
+    return run_app(create(settings))

@@ -1,0 +1,101 @@
+"""The `usage` agent: the fast path of a batch, and what the contracts, time and the interim timer ask for.
+
+Place     runner -> processor -> [this] -> sort_out, claim, fold -> store; projection; statements -> billing.rated.
+Batch     1. contracts, if any, alone under their lock: accounts, meters, items; what they release is counted as if it
+             had just come. 2. usage: read, match, claim identities, store, total by quarter hour, mark for a statement.
+          Every step is one pass over the batch or one statement, so the cost of an event does not grow with history.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fakturo.consumers.runtime.records import Record
+from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.consumers.usage import account_store, store
+from fakturo.consumers.usage.accounts import AccountDirectory, OpenPeriods
+from fakturo.consumers.usage.claiming import Waiting, claim, sort_out
+from fakturo.consumers.usage.folding import Fold
+from fakturo.consumers.usage.matching import Counted
+from fakturo.consumers.usage.projection import Change, Projection, read_contracts
+from fakturo.consumers.usage.statements import Statements
+from fakturo.engine.money import exact_context
+from fakturo.schemas.topics import CONTRACTS, USAGE
+
+RELEASE_RECORDS = 10_000
+"""How many parked records are taken out at a time."""
+
+
+class UsageAgent:
+    """Usage in, statements out."""
+
+    name = "usage"
+
+    def __init__(self, settings: Settings) -> None:
+        self._directory = AccountDirectory()
+        self._open_periods = OpenPeriods(settings.grace_seconds)
+        self._projection = Projection(billing_until=settings.billing_until)
+        self._statements = Statements(grace_seconds=settings.grace_seconds, billing_until=settings.billing_until)
+
+    async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
+        """Count the usage of `batch` once; reject what is bad, park what waits for a contract."""
+        changes = read_contracts([record for record in batch if record.topic == CONTRACTS.name], tx)
+        usage = [record for record in batch if record.topic != CONTRACTS.name]
+        if changes:
+            await self._handle_with_contracts(changes, usage, tx)
+        elif usage:
+            await account_store.lock_contracts(tx.driver, alone=False)
+            await self._directory.refresh(tx.driver)
+            await tx.park(await self._count(usage, self._directory, tx))
+
+    async def advance(self, to: datetime, tx: Transaction) -> bool:
+        """Publish the final statements of a part of the items whose period is over; return whether more remain."""
+        return await self._statements.finalize(to, tx)
+
+    async def flush(self, tx: Transaction) -> None:
+        """Publish the running statements of a part of the items whose totals changed."""
+        await self._statements.publish_running(tx)
+
+    async def _handle_with_contracts(self, changes: Sequence[Change], usage: Sequence[Record], tx: Transaction) -> None:
+        await account_store.lock_contracts(tx.driver, alone=True)
+        references = await self._projection.apply(changes, tx)
+        directory = AccountDirectory()  # of this transaction: nothing of it may stay if it is rolled back
+        waiting: list[Waiting] = []
+        while references:
+            released = await tx.release_parked(references, RELEASE_RECORDS)
+            tx.count(USAGE.name, "released", len(released))
+            again = await self._count(released, directory, tx)
+            tx.count(USAGE.name, "parked", -len(again))  # they were parked before: `park` counts them once more
+            waiting += again
+            if len(released) < RELEASE_RECORDS:
+                break
+        if usage:
+            waiting += await self._count(usage, directory, tx)
+        await tx.park(waiting)
+
+    async def _count(self, records: Sequence[Record], directory: AccountDirectory, tx: Transaction) -> list[Waiting]:
+        """Count `records`; return those that wait for a contract."""
+        result = await sort_out(records, directory, self._open_periods, tx)
+        fresh = await claim(result.counted, tx)
+        late = sum(one.late for one in fresh)
+        if late:
+            tx.count(USAGE.name, "late", late)
+        fold = _fold(fresh)
+        if fold.totals:
+            await store.add_rollups(tx.driver, fold.columns())
+            await store.mark_dirty(tx.driver, fold.pairs())
+        return result.waiting
+
+
+def _fold(counted: Sequence[Counted]) -> Fold:
+    fold = Fold()
+    with exact_context():
+        for one in counted:
+            if one.late:
+                continue
+            event = one.event
+            for count in one.counts:
+                fold.add(
+                    one.account_id, count.meter_id, count.dimensions, count.value, event.at, event.record.recorded_at
+                )
+    return fold

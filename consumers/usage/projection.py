@@ -1,0 +1,210 @@
+"""Contracts as the usage agent needs them: accounts, meters and metered items with the period that is next.
+
+Place     handler, holding the contracts alone -> [this] -> projection_store; what it returns is released from parking.
+Meter     a definition that an account did not have is totalled from the events that it has stored already, so it
+          makes no difference whether a contract or its usage came first.
+Pointer   of an item: derived from its contract, its account's zone and what was finalized, and nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
+
+from fakturo.consumers.runtime.records import Record
+from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.consumers.usage import projection_store, store
+from fakturo.consumers.usage.folding import Fold, dimensions_text
+from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
+from fakturo.engine.errors import MeterError, PriceError
+from fakturo.engine.meters import meter_of
+from fakturo.engine.money import exact_context
+from fakturo.engine.schedule import next_item_period
+from fakturo.schemas.codec import decode_event, encode
+from fakturo.schemas.dead_letters import DeadLetterReason as Reason
+from fakturo.schemas.errors import SchemaError
+from fakturo.schemas.events.contracts import AccountChanged, MeterDefinition, Subscription
+
+_ZONES_APART = timedelta(hours=26)
+"""No local midnight is further from that of UTC."""
+
+Change = tuple[Record, AccountChanged | Subscription]
+
+
+def read_contracts(records: Sequence[Record], tx: Transaction) -> list[Change]:
+    """Return what the records of `billing.contracts` say; reject what cannot be read or metered."""
+    changes: list[Change] = []
+    for record in records:
+        try:
+            changes.append((record, _read(record)))
+        except SchemaError as error:
+            tx.reject(record, error.reason, str(error))
+    return changes
+
+
+def _read(record: Record) -> AccountChanged | Subscription:
+    event = decode_event(record.value, record.headers)
+    data = event.data
+    if not isinstance(data, AccountChanged | Subscription):
+        raise SchemaError(Reason.UNKNOWN_TYPE, f"{event.type!r} is no contract", "$.type")
+    if isinstance(data, Subscription):
+        _check_meters(data)
+    return data
+
+
+def _check_meters(subscription: Subscription) -> None:
+    for index, item in enumerate(subscription.items):
+        if item.meter is not None:
+            try:
+                meter_of(item.meter)
+            except PriceError as error:
+                raise SchemaError(Reason.UNKNOWN_SHAPE, error.message, f"$.data.items[{index}].{error.path}") from error
+
+
+@dataclass(slots=True)
+class _Newest:
+    """The last word on each account and subscription in a batch, with its record."""
+
+    accounts: dict[str, tuple[Record, AccountChanged]] = field(default_factory=dict)
+    subscriptions: dict[str, tuple[Record, Subscription]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """Applies contracts to the book; no period is opened on or after `billing_until`."""
+
+    billing_until: date | None
+
+    async def apply(self, changes: Sequence[Change], tx: Transaction) -> list[str]:
+        """Apply `changes`; return the references whose parked records may be counted now."""
+        newest = _newest(changes)
+        version = await projection_store.next_version(tx.driver)
+        await projection_store.save_accounts(tx.driver, [data for _, data in newest.accounts.values()], version)
+        await self._save_subscriptions(newest, tx)
+        touched = {*newest.accounts, *(data.account for _, data in newest.subscriptions.values())}
+        accounts = await projection_store.load_accounts(tx.driver, sorted(touched))
+        items = await projection_store.load_items(tx.driver, sorted(touched))
+        await projection_store.save_pointers(tx.driver, self._pointers(accounts, items))
+        gained = await self._save_meters(accounts, items, version, tx)
+        await _mark(newest, items, tx)
+        return _references(accounts, newest, gained)
+
+    async def _save_subscriptions(self, newest: _Newest, tx: Transaction) -> None:
+        metered = [
+            (record, subscription, item)
+            for record, subscription in newest.subscriptions.values()
+            for item in subscription.items
+            if item.meter is not None
+        ]
+        definitions = {_hash_of(item.meter): item.meter for _, _, item in metered if item.meter is not None}
+        meter_ids = await projection_store.save_meters(tx.driver, definitions)
+        rows = [
+            ItemRow(
+                subscription_item=item.subscription_item,
+                subscription_id=subscription.subscription_id,
+                account_id=subscription.account,
+                currency=subscription.currency,
+                meter_id=meter_ids[_hash_of(item.meter)],
+                item=item,
+                recorded_at=subscription.recorded_at,
+                known_watermark_at=record.watermark_at,
+            )
+            for record, subscription, item in metered
+            if item.meter is not None
+        ]
+        await projection_store.save_items(tx.driver, sorted(rows, key=lambda row: row.subscription_item))
+        kept = [row.subscription_item for row in rows]
+        await projection_store.remove_items(tx.driver, sorted(newest.subscriptions), kept)
+
+    def _pointers(
+        self, accounts: dict[str, ProjectedAccount], items: Sequence[ItemRow]
+    ) -> list[tuple[str, datetime | None, datetime | None]]:
+        """Return (item, period start, period end), Nones where no period is next or the account is not known yet."""
+        pointers = []
+        for row in items:
+            content = accounts[row.account_id].content
+            period = None
+            if content is not None and not row.removed:
+                period = next_item_period(row.item, content.versions, row.finalized_until_at, self.billing_until)
+            pointers.append(
+                (row.subscription_item, period.start_at if period else None, period.end_at if period else None)
+            )
+        return pointers
+
+    async def _save_meters(
+        self, accounts: dict[str, ProjectedAccount], items: Sequence[ItemRow], version: int, tx: Transaction
+    ) -> set[str]:
+        """Note which meters each account has now; total the new ones. Returns the accounts that gained a meter."""
+        wanted: dict[str, set[int]] = {account_id: set() for account_id in accounts}
+        starts: dict[str, date] = {}
+        for row in items:
+            wanted[row.account_id].add(row.meter_id)
+            start_on = row.item.service_start_on
+            starts[row.account_id] = min(start_on, starts.get(row.account_id, start_on))
+        gained: set[str] = set()
+        for account_id, meter_ids in sorted(wanted.items()):
+            had = set(accounts[account_id].meter_ids)
+            if meter_ids - had:
+                gained.add(account_id)
+                if had:
+                    await _total_from_events(account_id, sorted(meter_ids - had), starts[account_id], tx)
+        rows = [(account_id, sorted(meter_ids)) for account_id, meter_ids in sorted(wanted.items())]
+        await projection_store.save_meter_ids(tx.driver, rows, version)
+        return gained
+
+
+def _newest(changes: Sequence[Change]) -> _Newest:
+    newest = _Newest()
+    for record, data in changes:
+        if isinstance(data, AccountChanged):
+            newest.accounts[data.account] = (record, data)
+        else:
+            newest.subscriptions[data.subscription_id] = (record, data)
+    return newest
+
+
+def _hash_of(definition: MeterDefinition | None) -> str:
+    return sha256(encode(definition)).hexdigest()
+
+
+async def _total_from_events(account_id: str, meter_ids: Sequence[int], start_on: date, tx: Transaction) -> None:
+    """Total the account's stored events by meters that it did not have when they came; late ones count in no total.
+
+    An event that holds no number for the new meter was right for the meters of its time; it counts nothing here.
+    """
+    fold = Fold()
+    meters = [(meter_id, meter_of(found)) for meter_id, found in await projection_store.meters(tx.driver, meter_ids)]
+    await projection_store.forget_rollups(tx.driver, account_id, meter_ids)
+    types = sorted({meter.event_type for _, meter in meters})
+    from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
+    async for event in projection_store.stored_events(tx.driver, account_id, types, from_at):
+        for meter_id, meter in meters:
+            if not meter.matches(event.type, event.data):
+                continue
+            try:
+                measure = meter.measure(event.data)
+            except MeterError:
+                continue
+            dimensions = dimensions_text(meter.group_by, measure.dimensions)
+            with exact_context():
+                fold.add(account_id, meter_id, dimensions, measure.value, event.at, event.recorded_at)
+    if fold.totals:
+        await store.add_rollups(tx.driver, fold.columns())
+
+
+async def _mark(newest: _Newest, items: Sequence[ItemRow], tx: Transaction) -> None:
+    """Have the statements of the items that changed published again, at their new price."""
+    changed = {*newest.subscriptions}
+    pairs = sorted({(row.account_id, row.meter_id) for row in items if row.subscription_id in changed})
+    if pairs:
+        await store.mark_dirty(tx.driver, pairs)
+
+
+def _references(accounts: dict[str, ProjectedAccount], newest: _Newest, gained: set[str]) -> list[str]:
+    """Return the subjects of the accounts that are known and are new, or can count what they could not before."""
+    references: set[str] = set()
+    for account_id, account in accounts.items():
+        if account.content is None or (account_id not in gained and account_id not in newest.accounts):
+            continue
+        references |= {account_id, account.content.salesforce_id}
+    return sorted(references)

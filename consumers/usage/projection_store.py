@@ -1,0 +1,224 @@
+"""SQL of the projection: accounts, meters and metered items as the contracts say, and the events stored before them.
+
+Place     projection -> [this] -> Postgres schema `usage`. The caller holds the contracts alone (account_store.py).
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from fakturo.consumers.usage.account_store import find_meters as meters
+from fakturo.schemas.codec import encode
+from fakturo.schemas.events.contracts import AccountChanged, MeterDefinition, SubscriptionItem
+
+__all__ = ["meters"]
+
+EVENTS_AHEAD = 5000
+"""How many stored events are fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectedAccount:
+    """An account in the book; `content` is None while only a subscription of it has arrived."""
+
+    content: AccountChanged | None
+    meter_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRow:
+    """A metered item in the book."""
+
+    subscription_item: str
+    subscription_id: str
+    account_id: str
+    currency: str
+    meter_id: int
+    item: SubscriptionItem
+    recorded_at: datetime
+    known_watermark_at: datetime | None = None
+    finalized_until_at: datetime | None = None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A raw event of an account."""
+
+    type: str
+    at: datetime
+    data: dict[str, Any]
+    recorded_at: datetime
+
+
+async def next_version(driver: asyncpg.Connection) -> int:
+    """Count one more change of the contracts and return the count."""
+    return int(await driver.fetchval("UPDATE usage.contracts_version SET version = version + 1 RETURNING version"))
+
+
+async def save_accounts(driver: asyncpg.Connection, accounts: Sequence[AccountChanged], version: int) -> None:
+    """Save accounts; a Salesforce id belongs to the account that named it last."""
+    if not accounts:
+        return
+    rows = sorted(accounts, key=lambda account: account.account)
+    ids, salesforce_ids = [row.account for row in rows], [row.salesforce_id for row in rows]
+    await driver.execute(
+        "UPDATE usage.account SET salesforce_id = NULL, version = $3 FROM unnest($1::text[], $2::text[]) "
+        "AS new(account_id, salesforce_id) WHERE account.salesforce_id = new.salesforce_id "
+        "AND account.account_id <> new.account_id",
+        ids,
+        salesforce_ids,
+        version,
+    )
+    await driver.execute(
+        "INSERT INTO usage.account (account_id, salesforce_id, content, version) SELECT account_id, salesforce_id, "
+        "content::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS new(account_id, salesforce_id, content) "
+        "ON CONFLICT (account_id) DO UPDATE SET salesforce_id = excluded.salesforce_id, content = excluded.content, "
+        "version = excluded.version",
+        ids,
+        salesforce_ids,
+        [encode(row).decode() for row in rows],
+        version,
+    )
+
+
+async def save_meters(driver: asyncpg.Connection, definitions: Mapping[str, MeterDefinition]) -> dict[str, int]:
+    """Save meter definitions by their hash; return the number of each."""
+    hashes = sorted(definitions)
+    if not hashes:
+        return {}
+    await driver.execute(
+        "INSERT INTO usage.meter (definition_hash, code, definition) SELECT hash, code, definition::jsonb "
+        "FROM unnest($1::text[], $2::text[], $3::text[]) AS new(hash, code, definition) "
+        "WHERE NOT EXISTS (SELECT FROM usage.meter m WHERE m.definition_hash = new.hash) ORDER BY hash",
+        hashes,
+        [definitions[one].code for one in hashes],
+        [encode(definitions[one]).decode() for one in hashes],
+    )
+    rows = await driver.fetch(
+        "SELECT definition_hash, meter_id FROM usage.meter WHERE definition_hash = ANY($1::text[])", hashes
+    )
+    return {row["definition_hash"]: row["meter_id"] for row in rows}
+
+
+async def save_items(driver: asyncpg.Connection, rows: Sequence[ItemRow]) -> None:
+    """Save metered items, sorted by id; pointers follow, and a problem of the earlier contract is forgotten."""
+    if not rows:
+        return
+    await driver.execute(
+        "INSERT INTO usage.account (account_id) SELECT DISTINCT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
+        [row.account_id for row in rows],
+    )
+    await driver.execute(
+        "INSERT INTO usage.subscription_item (subscription_item, subscription_id, account_id, currency, meter_id, "
+        "content, recorded_at, known_watermark_at) SELECT item, subscription, account, currency, meter_id, "
+        "content::jsonb, recorded_at, coalesce(known_at, '-infinity') FROM unnest($1::text[], $2::text[], $3::text[], "
+        "$4::text[], $5::int[], $6::text[], $7::timestamptz[], $8::timestamptz[]) AS new(item, subscription, account, "
+        "currency, meter_id, content, recorded_at, known_at) ON CONFLICT (subscription_item) DO UPDATE SET "
+        "subscription_id = excluded.subscription_id, account_id = excluded.account_id, currency = excluded.currency, "
+        "meter_id = excluded.meter_id, content = excluded.content, recorded_at = excluded.recorded_at, "
+        "removed = false, problem = NULL",
+        [row.subscription_item for row in rows],
+        [row.subscription_id for row in rows],
+        [row.account_id for row in rows],
+        [row.currency for row in rows],
+        [row.meter_id for row in rows],
+        [encode(row.item).decode() for row in rows],
+        [row.recorded_at for row in rows],
+        [row.known_watermark_at for row in rows],
+    )
+
+
+async def remove_items(driver: asyncpg.Connection, subscription_ids: Sequence[str], kept: Sequence[str]) -> None:
+    """Mark the items of the subscriptions that are not among `kept`: their contract no longer names them."""
+    if subscription_ids:
+        await driver.execute(
+            "UPDATE usage.subscription_item SET removed = true WHERE subscription_id = ANY($1::text[]) "
+            "AND NOT removed AND subscription_item <> ALL($2::text[])",
+            list(subscription_ids),
+            list(kept),
+        )
+
+
+async def load_accounts(driver: asyncpg.Connection, account_ids: Sequence[str]) -> dict[str, ProjectedAccount]:
+    """Return the accounts that are in the book."""
+    rows = await driver.fetch(
+        "SELECT account_id, content, meter_ids FROM usage.account WHERE account_id = ANY($1::text[])", list(account_ids)
+    )
+    return {
+        row["account_id"]: ProjectedAccount(
+            msgspec.json.decode(row["content"], type=AccountChanged) if row["content"] else None,
+            tuple(row["meter_ids"]),
+        )
+        for row in rows
+    }
+
+
+async def load_items(driver: asyncpg.Connection, account_ids: Sequence[str]) -> list[ItemRow]:
+    """Return the metered items of the accounts, sorted by id, the removed ones too."""
+    rows = await driver.fetch(
+        "SELECT subscription_item, subscription_id, account_id, currency, meter_id, content, recorded_at, removed, "
+        "finalized_until_at FROM usage.subscription_item WHERE account_id = ANY($1::text[]) ORDER BY subscription_item",
+        list(account_ids),
+    )
+    return [
+        ItemRow(
+            subscription_item=row["subscription_item"],
+            subscription_id=row["subscription_id"],
+            account_id=row["account_id"],
+            currency=row["currency"],
+            meter_id=row["meter_id"],
+            item=msgspec.json.decode(row["content"], type=SubscriptionItem),
+            recorded_at=row["recorded_at"],
+            finalized_until_at=row["finalized_until_at"],
+            removed=row["removed"],
+        )
+        for row in rows
+    ]
+
+
+async def save_pointers(
+    driver: asyncpg.Connection, pointers: Sequence[tuple[str, datetime | None, datetime | None]]
+) -> None:
+    """Save (item, start, end) of the period that is next."""
+    if pointers:
+        await driver.execute(
+            "UPDATE usage.subscription_item i SET period_start_at = new.start_at, next_period_end_at = new.end_at "
+            "FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS new(item, start_at, end_at) "
+            "WHERE i.subscription_item = new.item AND (i.period_start_at, i.next_period_end_at) "
+            "IS DISTINCT FROM (new.start_at, new.end_at)",
+            [pointer[0] for pointer in pointers],
+            [pointer[1] for pointer in pointers],
+            [pointer[2] for pointer in pointers],
+        )
+
+
+async def save_meter_ids(driver: asyncpg.Connection, rows: Sequence[tuple[str, Sequence[int]]], version: int) -> None:
+    """Save the meters of accounts and stamp the accounts with `version`."""
+    await driver.executemany(
+        "UPDATE usage.account SET meter_ids = $2, version = $3 WHERE account_id = $1",
+        [(account_id, list(meter_ids), version) for account_id, meter_ids in rows],
+    )
+
+
+async def forget_rollups(driver: asyncpg.Connection, account_id: str, meter_ids: Sequence[int]) -> None:
+    """Delete totals of meters that the account had before, lost, and has again: they are taken anew."""
+    await driver.execute(
+        "DELETE FROM usage.rollup WHERE account_id = $1 AND meter_id = ANY($2::int[])", account_id, list(meter_ids)
+    )
+
+
+async def stored_events(
+    driver: asyncpg.Connection, account_id: str, types: Sequence[str], from_at: datetime
+) -> AsyncIterator[StoredEvent]:
+    """Yield the account's events of `types` from `from_at` on that were on time, in the order of arrival."""
+    query = (
+        "SELECT type, at, data, recorded_at FROM usage.event WHERE account_id = $1 AND type = ANY($2::text[]) "
+        'AND at >= $3 AND NOT late ORDER BY partition, "offset"'
+    )
+    async for row in driver.cursor(query, account_id, list(types), from_at, prefetch=EVENTS_AHEAD):
+        yield StoredEvent(row["type"], row["at"], msgspec.json.decode(row["data"]), row["recorded_at"])

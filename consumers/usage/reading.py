@@ -1,0 +1,75 @@
+"""One record of `billing.usage` to one usage event: checked, its data as a dict, its payload as a fingerprint.
+
+Place     handler -> [this] -> matching. Runs once an event: no I/O, no copy that is not needed.
+Payload   the fingerprint covers type, subject, time and data in canonical form, so that the order of keys, the offset
+          of the time or the headers do not make another payload of the same event.
+"""
+
+import re
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from fakturo.consumers.runtime.records import Record
+from fakturo.schemas.codec import NOT_JSON, decode_envelope, encode
+from fakturo.schemas.dead_letters import DeadLetterReason as Reason
+from fakturo.schemas.errors import SchemaError
+from fakturo.schemas.events.usage import USAGE_CORRECTED
+
+_decode_data = msgspec.json.Decoder(dict[str, Any]).decode
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_FINGERPRINT_BYTES = 16
+
+
+class UsageEvent(msgspec.Struct, frozen=True, gc=False):
+    """A usage event as read. `subject` is the account as given; `data_text` is the canonical JSON of `data`."""
+
+    record: Record
+    source: str
+    id: str
+    type: str
+    subject: str
+    at: datetime
+    data: dict[str, Any]
+    data_text: str
+    payload_hash: bytes
+
+
+def read_usage(record: Record) -> UsageEvent:
+    """Return the event that `record` holds.
+
+    Raises:
+        SchemaError: no CloudEvent, no subject, no time, data that is no object, or a type that is not taken.
+    """
+    value = record.value
+    if value is not None and b"\\u0000" in value and _NUL.search(value):
+        raise SchemaError(Reason.UNKNOWN_SHAPE, "a text holds the character NUL, which cannot be stored")
+    envelope = decode_envelope(value, record.headers)
+    subject = envelope.subject
+    if not subject:
+        raise SchemaError(Reason.UNKNOWN_SHAPE, "subject, the account, is missing", "$.subject")
+    if envelope.type == USAGE_CORRECTED:
+        text = "corrections of usage are not supported yet; send this again once they are"
+        raise SchemaError(Reason.UNKNOWN_TYPE, text, "$.type")
+    try:
+        data = _decode_data(envelope.data)
+    except msgspec.ValidationError as error:
+        raise SchemaError(Reason.UNKNOWN_SHAPE, f"data is not an object: {error}", "$.data") from error
+    except NOT_JSON as error:
+        raise SchemaError(Reason.MALFORMED_JSON, f"data is not JSON: {error}", "$.data") from error
+    canonical = encode(data)
+    head = f"{envelope.type}\n{subject}\n{envelope.time.timestamp()!r}\n"
+    payload_hash = blake2b(head.encode() + canonical, digest_size=_FINGERPRINT_BYTES).digest()
+    return UsageEvent(
+        record,
+        envelope.source,
+        envelope.id,
+        envelope.type,
+        subject,
+        envelope.time,
+        data,
+        canonical.decode(),
+        payload_hash,
+    )

@@ -1,0 +1,84 @@
+"""The hot path's SQL: identities with raw events, totals, marks; one statement a table and batch.
+
+Place     claiming, handler -> [this] -> Postgres schema `usage`.
+Locks     the contracts lock first (account_store.py), then events, totals and marks, each sorted by its key: two
+          workers wait for each other but never in a ring.
+"""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from fakturo.consumers.usage.folding import RollupColumns
+from fakturo.consumers.usage.matching import Counted
+
+Identity = tuple[str, str]
+"""(`source`, `id`) of a usage event."""
+
+
+async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> set[Identity]:
+    """Store the events whose identity is new; return the identities that were not. `rows` are sorted by identity."""
+    inserted = await driver.fetch(
+        "INSERT INTO usage.event (source, id, payload_hash, account_id, type, at, data, late, recorded_at, partition, "
+        '"offset") SELECT source, id, payload_hash, account_id, type, at, data::jsonb, late, recorded_at, partition, '
+        '"offset" FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], '
+        "$7::text[], $8::bool[], $9::timestamptz[], $10::int[], $11::bigint[]) AS new(source, id, payload_hash, "
+        'account_id, type, at, data, late, recorded_at, partition, "offset") '
+        "ON CONFLICT DO NOTHING RETURNING source, id",
+        [row.event.source for row in rows],
+        [row.event.id for row in rows],
+        [row.event.payload_hash for row in rows],
+        [row.account_id for row in rows],
+        [row.event.type for row in rows],
+        [row.event.at for row in rows],
+        [row.event.data_text for row in rows],
+        [row.late for row in rows],
+        [row.event.record.recorded_at for row in rows],
+        [row.event.record.partition for row in rows],
+        [row.event.record.offset for row in rows],
+    )
+    if len(inserted) == len(rows):
+        return set()
+    return {(row.event.source, row.event.id) for row in rows}.difference((row[0], row[1]) for row in inserted)
+
+
+async def payload_hashes(driver: asyncpg.Connection, identities: Sequence[Identity]) -> dict[Identity, bytes]:
+    """Return the payload fingerprint of each identity that is stored."""
+    rows = await driver.fetch(
+        "SELECT source, id, payload_hash FROM unnest($1::text[], $2::text[]) AS asked(source, id) "
+        "JOIN usage.event USING (source, id)",
+        [identity[0] for identity in identities],
+        [identity[1] for identity in identities],
+    )
+    return {(row["source"], row["id"]): row["payload_hash"] for row in rows}
+
+
+async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> None:
+    """Add totals to what is there. `columns` are sorted by key; of equal times the later arrival is the last."""
+    await driver.execute(
+        "INSERT INTO usage.rollup AS old (account_id, meter_id, bucket_start_at, dimensions, event_count, sum_value, "
+        "max_value, min_value, last_value, last_at, recorded_at) SELECT * FROM unnest($1::text[], $2::int[], "
+        "$3::timestamptz[], $4::text[], $5::bigint[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[], "
+        "$10::timestamptz[], $11::timestamptz[]) ON CONFLICT (account_id, meter_id, bucket_start_at, dimensions) "
+        "DO UPDATE SET event_count = old.event_count + excluded.event_count, "
+        "sum_value = old.sum_value + excluded.sum_value, "
+        "max_value = greatest(old.max_value, excluded.max_value), "
+        "min_value = least(old.min_value, excluded.min_value), "
+        "last_value = CASE WHEN excluded.last_at >= old.last_at THEN excluded.last_value ELSE old.last_value END, "
+        "last_at = greatest(old.last_at, excluded.last_at), "
+        "recorded_at = greatest(old.recorded_at, excluded.recorded_at)",
+        *columns.arrays(),
+    )
+
+
+async def mark_dirty(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> None:
+    """Note that totals of (account, meter) changed; `pairs` are sorted.
+
+    The update is not idle: it locks the row, so a flush that takes the mark either sees these totals or waits.
+    """
+    await driver.execute(
+        "INSERT INTO usage.dirty (account_id, meter_id) SELECT * FROM unnest($1::text[], $2::int[]) "
+        "ON CONFLICT (account_id, meter_id) DO UPDATE SET marked = true",
+        [pair[0] for pair in pairs],
+        [pair[1] for pair in pairs],
+    )
