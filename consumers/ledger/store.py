@@ -2,8 +2,9 @@
 
 Place     handler -> [this: what arrives; posting_store: what is booked] -> Postgres schema `ledger`.
 Locks     taken in one order by every transaction, so that two workers wait for each other but never in a ring:
-          arrivals (advisory) -> identities -> payments -> invoices -> balances, each sorted by its key. The balances
-          that everybody shares (revenue, tax, clearing) are touched by the last statement before the outbox.
+          arrivals (advisory) -> new invoices -> new payments, each after its identity -> payments given back ->
+          invoices settled -> balances, each sorted by its key. The balances that everybody shares (revenue,
+          tax, clearing) are touched by the last statement before the outbox.
 Arrivals  who brings something that others may wait for (an invoice, a payment) holds the lock `arrivals` shared; who
           may have to park holds it alone, looks again, and parks. A lock a reference would be finer, but a batch
           of 5,000 invoices brings 15,000 references, and all agents share Postgres's lock table (docs/adr/0009).
