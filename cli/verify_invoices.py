@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 import asyncpg
 
@@ -24,6 +24,8 @@ _VALUES = {
     "last": '(array_agg((e.data #>> $6::text[])::numeric ORDER BY e.at DESC, e.partition DESC, e."offset" DESC))[1]',
 }
 Key = tuple[str, datetime]
+_WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
+"""24 digits before the point and 24 after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ async def _verify_totals(
 
 
 def _tax(amount_minor: int, rate_percent: Decimal) -> int:
-    return int((amount_minor * rate_percent / 100).quantize(Decimal(1), ROUND_HALF_UP))
+    return int(
+        _WIDE.quantize(_WIDE.divide(_WIDE.multiply(Decimal(amount_minor), rate_percent), Decimal(100)), Decimal(1))
+    )
 
 
 def _lines(slices: Iterable[ExpectedSlice], usage: dict[Key, Usage]) -> dict[Key, _Line]:
@@ -89,10 +93,10 @@ def _lines(slices: Iterable[ExpectedSlice], usage: dict[Key, Usage]) -> dict[Key
         total = usage[part.key] if part.item.meter else usage_of(part.terms.quantity)
         month = part.item.subscription_item, part.month_on
         charge = price.charge(total, span=_span(part), final=part.final, earlier=earlier[month])
-        exact = charge.amount.quantize(Decimal(1).scaleb(-24), ROUND_HALF_UP)
-        earlier[month] += exact
+        exact = _WIDE.quantize(charge.amount, Decimal(1).scaleb(-24))
+        earlier[month] = _WIDE.add(earlier[month], exact)
         unit = Decimal(1).scaleb(-minor_digits(part.currency))
-        minor = int(exact.quantize(unit, ROUND_HALF_UP) / unit)
+        minor = int(_WIDE.divide(_WIDE.quantize(exact, unit), unit))
         lines[part.key] = _Line(total.quantity, exact, minor)
     return lines
 

@@ -39,6 +39,7 @@ class Database:
             max_overflow=2,
             pool_timeout=10,
             isolation_level="READ COMMITTED",
+            json_deserializer=str,  # jsonb arrives as text, as asyncpg gives it: msgspec reads it into structs
             connect_args={
                 "timeout": CONNECT_SECONDS_MAX,
                 "command_timeout": statement_seconds + CONNECT_SECONDS_MAX,
