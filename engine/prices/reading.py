@@ -34,13 +34,13 @@ class Reader:
             faults.append(PriceError("field_type", f"{name or path} {document!r} is not an object", path))
 
     def has(self, field: str) -> bool:
-        """Return whether the field is there; null counts as absent."""
+        """Return whether the field is there, and count it as read; null counts as absent."""
+        self._taken.add(field)
         return self._fields.get(field) is not None
 
     def is_null(self, field: str) -> bool:
         """Return whether the field is null or absent, and count it as read."""
-        self._taken.add(field)
-        return self._fields.get(field) is None
+        return not self.has(field)
 
     def take(self, field: str) -> object:
         """Return the raw value, None where absent, and count it as read."""
