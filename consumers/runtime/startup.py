@@ -1,7 +1,10 @@
 """What an agent waits for before it reads: its database with all migrations, its broker with all topics.
 
 Place     worker.py, before the runner starts. Waits with back-off and says so once a minute; a restart would not help.
+Later     `watch_broker` says the same of a broker that goes away while the agent runs: the clients only try again.
 """
+
+import asyncio
 
 from aiokafka import AIOKafkaClient
 from aiokafka.errors import KafkaError
@@ -11,7 +14,10 @@ from fakturo.consumers.runtime.database import Database, head, is_current
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.feed import Feed
 from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.health_checks import broker_check
 from fakturo.consumers.runtime.settings import Settings
+
+WATCH_SECONDS = 5.0
 
 
 async def wait_for_database(settings: Settings, database: Database, health: Health) -> None:
@@ -38,8 +44,9 @@ async def wait_for_broker(settings: Settings, feed: Feed, health: Health) -> Non
         client = AIOKafkaClient(bootstrap_servers=settings.kafka, request_timeout_ms=5000)
         try:
             await client.bootstrap()
-            await client.set_topics(wanted)
-            found = {topic: len(client.cluster.partitions_for_topic(topic) or ()) for topic in wanted}
+            # Asking for all: a broker may create a topic that it is asked for by name, with whatever partitions.
+            cluster = await client.fetch_all_metadata()
+            found = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in wanted}
         except (KafkaError, OSError, TimeoutError) as error:
             await backoff.rest(f"{type(error).__name__}: {error}")
             continue
@@ -50,6 +57,21 @@ async def wait_for_broker(settings: Settings, feed: Feed, health: Health) -> Non
             backoff.over()
             return _check_counts(settings, found)
         await backoff.rest(f"topics are missing ({', '.join(missing)}): run `fakturo topics apply`")
+
+
+async def watch_broker(settings: Settings, health: Health) -> None:
+    """Say that the broker is away, at the start and once a minute, and that it is back; for ever."""
+    check = broker_check(settings)
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        well, says = await check()
+        if well:
+            continue
+        backoff = Backoff(health, "the broker")
+        while not well:
+            await backoff.rest(says)
+            well, says = await check()
+        backoff.over()
 
 
 def _check_counts(settings: Settings, found: dict[str, int]) -> None:

@@ -19,7 +19,7 @@ from fakturo.consumers.runtime.health import HealthServer
 from fakturo.consumers.runtime.health_checks import agent_checks
 from fakturo.consumers.runtime.logs import configure_logs
 from fakturo.consumers.runtime.metrics import initialise
-from fakturo.consumers.runtime.startup import wait_for_broker, wait_for_database
+from fakturo.consumers.runtime.startup import wait_for_broker, wait_for_database, watch_broker
 
 if TYPE_CHECKING:
     from fakturo.consumers.runtime.app import AgentApp
@@ -74,6 +74,7 @@ async def _serve(app: "AgentApp") -> None:
     await wait_for_broker(app.settings, app.feed, app.health)
     log.info("reads", topics=",".join(app.feed.topics), runner=type(app.runner).__name__)
     await app.faust.start()
+    app.faust.add_future(watch_broker(app.settings, app.health))
     while not app.faust.should_stop and not getattr(app.runner, "crashed", False):  # noqa: ASYNC110 - mode has no event
         await asyncio.sleep(LOOK_SECONDS)
     raise app.faust.crash_reason or getattr(app.runner, "crash_reason", None) or RuntimeError("the app has stopped")
