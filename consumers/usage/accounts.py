@@ -9,10 +9,12 @@ Cache     bounded, so memory does not grow with the number of accounts. Every ba
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
 from fakturo.consumers.usage import account_store
+from fakturo.consumers.usage.folding import NO_DIMENSIONS, Count, dimensions_text
 from fakturo.engine.meters import Meter, meter_of
 from fakturo.engine.periods import open_period_start
 from fakturo.engine.schedule import version_at
@@ -28,6 +30,18 @@ class CountingMeter:
 
     meter_id: int
     meter: Meter
+
+    def count(self, event_type: str, data: dict[str, Any]) -> Count | None:
+        """Return what an event of the meter's type counts for, or None where a filter does not hold.
+
+        Raises:
+            MeterError: the value is missing, or is not a number of the price language.
+        """
+        meter = self.meter
+        if meter.filters and not meter.matches(event_type, data):
+            return None
+        dimensions = dimensions_text(meter.group_by, meter.dimensions(data)) if meter.group_by else NO_DIMENSIONS
+        return self.meter_id, dimensions, meter.value(data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,11 +91,6 @@ def _fold(counted: Sequence[Counted]) -> Fold:
     fold = Fold()
     with exact_context():
         for one in counted:
-            if one.late:
-                continue
-            event = one.event
-            for count in one.counts:
-                fold.add(
-                    one.account_id, count.meter_id, count.dimensions, count.value, event.at, event.record.recorded_at
-                )
+            if not one.late:
+                fold.add(one.account_id, one.counts, one.event.at, one.event.record.recorded_at)
     return fold

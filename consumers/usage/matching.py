@@ -3,21 +3,11 @@
 Place     reading -> [this] -> claiming. No I/O.
 """
 
-from decimal import Decimal
-
 import msgspec
 
 from fakturo.consumers.usage.accounts import AccountMeters, OpenPeriods
-from fakturo.consumers.usage.folding import dimensions_text
+from fakturo.consumers.usage.folding import Count
 from fakturo.consumers.usage.reading import UsageEvent
-
-
-class Count(msgspec.Struct, frozen=True, gc=False):
-    """What an event adds to one meter."""
-
-    meter_id: int
-    dimensions: str
-    value: Decimal
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
@@ -25,7 +15,7 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
 
     event: UsageEvent
     account_id: str
-    counts: tuple[Count, ...]
+    counts: list[Count]
     late: bool
 
 
@@ -35,14 +25,11 @@ def match(event: UsageEvent, account: AccountMeters, open_periods: OpenPeriods) 
     Raises:
         MeterError: a meter that counts it finds no value, or one that is not a number of the price language.
     """
-    data = event.data
-    counts = tuple(
-        [
-            Count(one.meter_id, dimensions_text(one.meter.group_by, one.meter.dimensions(data)), one.meter.value(data))
-            for one in account.by_type.get(event.type, ())
-            if one.meter.matches(event.type, data)
-        ]
-    )
+    counts = [
+        count
+        for meter in account.by_type.get(event.type, ())
+        if (count := meter.count(event.type, event.data)) is not None
+    ]
     if not counts:
         return None
     late = open_periods.is_late(account, event.at, event.record.watermark_at)

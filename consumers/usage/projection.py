@@ -14,8 +14,9 @@ from hashlib import sha256
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import projection_store, store
-from fakturo.consumers.usage.folding import Fold, dimensions_text
-from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
+from fakturo.consumers.usage.accounts import CountingMeter
+from fakturo.consumers.usage.folding import Count, Fold
+from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount, StoredEvent
 from fakturo.engine.errors import MeterError, PriceError
 from fakturo.engine.meters import meter_of
 from fakturo.engine.money import exact_context
@@ -168,28 +169,29 @@ def _hash_of(definition: MeterDefinition | None) -> str:
 
 
 async def _total_from_events(account_id: str, meter_ids: Sequence[int], start_on: date, tx: Transaction) -> None:
-    """Total the account's stored events by meters that it did not have when they came; late ones count in no total.
-
-    An event that holds no number for the new meter was right for the meters of its time; it counts nothing here.
-    """
+    """Total the account's stored events by meters that it did not have when they came; late ones count in no total."""
     fold = Fold()
-    meters = [(meter_id, meter_of(found)) for meter_id, found in await projection_store.meters(tx.driver, meter_ids)]
+    found = await projection_store.meters(tx.driver, meter_ids)
+    meters = [CountingMeter(meter_id, meter_of(definition)) for meter_id, definition in found]
     await projection_store.forget_rollups(tx.driver, account_id, meter_ids)
-    types = sorted({meter.event_type for _, meter in meters})
+    types = sorted({one.meter.event_type for one in meters})
     from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
     async for event in projection_store.stored_events(tx.driver, account_id, types, from_at):
-        for meter_id, meter in meters:
-            if not meter.matches(event.type, event.data):
-                continue
-            try:
-                measure = meter.measure(event.data)
-            except MeterError:
-                continue
-            dimensions = dimensions_text(meter.group_by, measure.dimensions)
-            with exact_context():
-                fold.add(account_id, meter_id, dimensions, measure.value, event.at, event.recorded_at)
+        counts = [count for meter in meters if (count := _count(meter, event)) is not None]
+        with exact_context():
+            fold.add(account_id, counts, event.at, event.recorded_at)
     if fold.totals:
         await store.add_rollups(tx.driver, fold.columns())
+
+
+def _count(one: CountingMeter, event: StoredEvent) -> Count | None:
+    """Return what `event` counts for; nothing where it holds no number: it was right for the meters of its time."""
+    if event.type != one.meter.event_type:
+        return None
+    try:
+        return one.count(event.type, event.data)
+    except MeterError:
+        return None
 
 
 async def _mark(newest: _Newest, items: Sequence[ItemRow], tx: Transaction) -> None:
