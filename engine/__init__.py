@@ -7,6 +7,7 @@ Order of the steps, and the file of each::
     catalog file ─▶ catalog     meters, products, price versions; all faults at once
     usage event ──▶ meters      does it count, for how much; rollups that merge
     subscription ─▶ contracts   an item's slices of a period: one price, one set of terms each
+    time ─────────▶ schedule    which period of an item is billed next
     slice, usage ─▶ rating      price(total) - price(billed), rounded once, with its sentence
                     └ prices/   one file a model; modifiers before and after it
     lines ────────▶ invoicing   sums, tax (tax), due date, ids that derive from content

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from fakturo.engine.decimals import parse_decimal
 from fakturo.engine.errors import MeterError, PriceError
-from fakturo.engine.money import ONE, ZERO, exact_context
+from fakturo.engine.money import EXACT, ONE, ZERO
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.events.contracts import MeterDefinition
 
@@ -63,15 +63,14 @@ class Rollup:
         if not later.count or not self.count:
             return later if later.count else self
         newest = later if later.last_at >= self.last_at else self
-        with exact_context():
-            return Rollup(
-                count=self.count + later.count,
-                total=self.total + later.total,
-                highest=max(self.highest, later.highest),
-                lowest=min(self.lowest, later.lowest),
-                last=newest.last,
-                last_at=newest.last_at,
-            )
+        return Rollup(
+            count=self.count + later.count,
+            total=EXACT.add(self.total, later.total),
+            highest=max(self.highest, later.highest),
+            lowest=min(self.lowest, later.lowest),
+            last=newest.last,
+            last_at=newest.last_at,
+        )
 
     def quantity(self, aggregation: Aggregation) -> Decimal:
         """Return the one quantity that `aggregation` makes of it; 0 of no events."""

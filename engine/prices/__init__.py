@@ -1,13 +1,13 @@
 """Prices: the price language, one file a model.
 
 Entry     `parse_price` reads a price document; `Price.charge` applies it to a usage, modifiers included, exact;
-          `rounded` rounds it, once. Whoever checks the books needs no more than this package.
+          `to_minor` rounds it, once. Whoever checks the books needs no more than this package.
 Flow      reading (checked access to the document) -> parse -> price (modifiers around the model) -> charge.
 Models    flat, per_unit, graduated, volume (the two share tiers), package, matrix.
 """
 
 from fakturo.engine.modifiers import Span
-from fakturo.engine.money import rounded
+from fakturo.engine.money import exponent_of, rounded, to_minor
 from fakturo.engine.prices.parse import MODELS, parse_price, read_price
 from fakturo.engine.prices.price import Price
 from fakturo.engine.prices.usage import NO_USAGE, Charge, Part, Step, Usage, grouped_usage, usage_of
@@ -21,9 +21,11 @@ __all__ = [
     "Span",
     "Step",
     "Usage",
+    "exponent_of",
     "grouped_usage",
     "parse_price",
     "read_price",
     "rounded",
+    "to_minor",
     "usage_of",
 ]

@@ -18,7 +18,7 @@ def test_exponents_are_those_of_iso_4217_not_of_cldr(currency: str, digits: int)
     assert money.exponent_of(currency) == digits
 
 
-@pytest.mark.parametrize("currency", ["", "eur", "EURO", "XXX", "BTC", "XAU"])
+@pytest.mark.parametrize("currency", ["", "eur", "EURO", "XTS", "BTC", "XAU"])
 def test_what_is_no_currency_of_iso_4217_is_refused(currency: str) -> None:
     with pytest.raises(PriceError) as caught:
         money.exponent_of(currency)
