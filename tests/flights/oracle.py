@@ -19,7 +19,10 @@ TIERS_SECOND_HALF = ((500, 12360), (1500, 11330), (3000, 9785), (None, 8240))
 SLOT_CENTS = {"JFK": 4000, "LGA": 3625, "EWR": 3250}
 DISTANCE_DISCOUNT_PERMILLE = {"AA": 125, "B6": 75, "DL": 100, "UA": 150}
 TERMINALS: dict[str, list[tuple[tuple[int, int], tuple[int, int], int]]] = {
-    **{carrier: [((1, 1), (13, 1), 1)] for carrier in "9E AA AS B6 DL F9 FL MQ UA US WN".split()},
+    **{
+        carrier: [((1, 1), (13, 1), 1)]
+        for carrier in ["9E", "AA", "AS", "B6", "DL", "F9", "FL", "MQ", "UA", "US", "WN"]
+    },
     "EV": [((1, 1), (9, 16), 1), ((9, 16), (13, 1), 2)],
     "OO": [((6, 10), (13, 1), 1)],
     "VX": [((3, 15), (13, 1), 1)],
@@ -37,13 +40,14 @@ def flights() -> list[dict[str, str]]:
         return list(csv.DictReader(io.TextIOWrapper(file, "utf-8")))
 
 
-def invoices() -> dict[tuple[str, int], dict[str, int]]:
-    """Return (carrier, month) -> cents of each product, and of subtotal, tax and total."""
+def invoices(rows: list[dict[str, str]] | None = None) -> dict[tuple[str, int], dict[str, int]]:
+    """Return (carrier, month) -> cents of each product, subtotal, tax and total; of all flights, or of `rows`."""
+    everything = flights()
     movements: Counter[tuple[str, int]] = Counter()
     slots: Counter[tuple[str, int]] = Counter()
     miles: Counter[tuple[str, int]] = Counter()
     cancelled: Counter[tuple[str, int]] = Counter()
-    for row in flights():
+    for row in everything if rows is None else rows:
         key = (row["carrier"], int(row["month"]))
         if row["dep_time"] in ("", "NA"):
             cancelled[key] += 1
@@ -51,7 +55,7 @@ def invoices() -> dict[tuple[str, int], dict[str, int]]:
         movements[key] += 1
         slots[key] += SLOT_CENTS[row["origin"]]
         miles[key] += int(float(row["distance"]))
-    carriers = sorted({row[0] for row in (*movements, *cancelled)})
+    carriers = sorted({row["carrier"] for row in everything})
     result = {}
     for carrier in carriers:
         for month in MONTHS:

@@ -1,0 +1,83 @@
+"""Writes the compared columns of a run's books to files, one a table, and compares two such folders byte by byte.
+
+Place     compared.py -> [this] -> test_storm.py.
+"""
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import asyncpg
+
+from tests.storm.compared import COMPARED, Table
+
+LINES_SHOWN = 12
+
+_COLUMNS = """
+SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A table whose bytes differ, with the first lines that do."""
+
+    table: str
+    lines: tuple[str, ...]
+
+
+async def undecided(connection: asyncpg.Connection) -> list[str]:
+    """Return every column of the compared tables that compared.py names neither as compared nor as left out."""
+    found = []
+    for table in COMPARED:
+        there = {row[0] for row in await connection.fetch(_COLUMNS, table.name)}
+        decided = set(table.columns) | set(table.left_out)
+        found += [f"{table.name}.{column}" for column in sorted(there ^ decided)]
+    return found
+
+
+async def dump(connection: asyncpg.Connection, folder: Path) -> dict[str, int]:
+    """Write each compared table to `<folder>/<table>.csv`, sorted; return table -> number of rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for table in COMPARED:
+        path = folder / f"{table.name}.csv"
+        with path.open("wb") as file:
+            await connection.copy_from_query(_query(table), output=file, format="csv", header=True, null="NULL")
+        counts[table.name] = path.read_bytes().count(b"\n") - 1
+    return counts
+
+
+def compare(calm: Path, storm: Path) -> list[Difference]:
+    """Return the tables whose files differ by as much as a byte."""
+    found = []
+    for table in COMPARED:
+        one, other = ((folder / f"{table.name}.csv").read_bytes() for folder in (calm, storm))
+        if one != other:
+            lines = difflib.unified_diff(
+                one.decode().splitlines(), other.decode().splitlines(), "calm", "storm", lineterm="", n=0
+            )
+            found.append(Difference(table=table.name, lines=tuple(islice(lines, LINES_SHOWN))))
+    return found
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 of all files of `folder` by name."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.csv")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _query(table: Table) -> str:
+    """Return the statement that gives the compared columns, rows in the order of all of them."""
+    columns = ", ".join(_expression(table, column) for column in table.columns)
+    places = ", ".join(str(number) for number in range(1, len(table.columns) + 1))
+    return f"SELECT {columns} FROM {table.name} ORDER BY {places}"
+
+
+def _expression(table: Table, column: str) -> str:
+    without = "".join(f" - '{key}'" for key in table.without.get(column, ()))
+    return f'"{column}"{without}'

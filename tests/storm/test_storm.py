@@ -1,0 +1,205 @@
+"""The storm: the books after at least 40 kills and stops are, byte for byte, those of a calm run.
+
+Input     the first 100,000 flights of 2013 with contracts, payments and the daily clock, on a real Apache Kafka and a
+          Postgres that syncs; two workers an agent, two relays.
+Settings  FAKTURO_STORM_SEED (printed), FAKTURO_STORM_EVENTS, FAKTURO_STORM_KILLS.
+Account   printed as it goes: `make storm`.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from fakturo.consumers.runtime.settlement import settle
+from fakturo.producers.simulate.flights import usage_records
+from fakturo.producers.simulate.flights_contracts import catalog_path
+from fakturo.producers.simulate.year import YEAR_STARTS_AT, publish_contracts
+from fakturo.schemas.topics import INVOICES, OUTPUT_TOPICS
+from tests.storm.books import compare, dump, fingerprint, undecided
+from tests.storm.breaker import Breaker, tally
+from tests.storm.flow import OPEN, Channel, Gate, flow_until
+from tests.storm.reader import Seen, read_all
+from tests.storm.rig import PARTITIONS, SESSION_SECONDS, Rig, agent_commands
+from tests.storm.schedule import BROKER, DATABASE, RELAYS, WORKERS, Strike, plan, whole_system
+
+pytestmark = pytest.mark.storm
+
+SEED = int(os.environ.get("FAKTURO_STORM_SEED") or time.time_ns() % 1_000_000)
+EVENTS = int(os.environ.get("FAKTURO_STORM_EVENTS") or 100_000)
+KILLS = int(os.environ.get("FAKTURO_STORM_KILLS") or len(whole_system()))
+PACE_SECONDS = 3.0
+USAGE_SHARE = 0.75
+"""Of the strikes, this part falls while flights flow, the rest while only time, payments and KPIs go on."""
+PAYMENTS_END_AFTER = timedelta(days=61)
+"""Of the last period billed, F9 and YV pay last: 14 days and 40 more."""
+PATIENCE_SECONDS = 120.0
+
+_NUMBERS = "SELECT number FROM invoicing.invoice"
+_LEFT = """
+SELECT (SELECT count(*) FROM runtime.outbox) AS outbox, (SELECT count(*) FROM runtime.parked) AS parked,
+       (SELECT count(*) FROM runtime.dead_letter) AS dead_letters,
+       (SELECT count(*) FROM usage.event WHERE late) AS late_events,
+       (SELECT count(*) FROM usage.event) AS events,
+       (SELECT coalesce(sum(amount_minor), 0) FROM ledger.line) AS imbalance_minor
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a run left behind."""
+
+    books: Path
+    counts: dict[str, int]
+    left: dict[str, int]
+    numbers: list[str]
+    seen: Seen
+    seconds: float
+    breaker: Breaker
+
+
+@pytest.fixture(scope="module")
+def horizon() -> tuple[datetime, date, datetime]:
+    """Return when the last flight leaves, the first day that is not billed, and until when time goes on."""
+    *_, last = islice(usage_records(EVENTS), EVENTS)
+    billing_until = (last.at.date().replace(day=1) + timedelta(days=32)).replace(day=1)
+    return last.at, billing_until, datetime.combine(billing_until, datetime.min.time(), UTC) + PAYMENTS_END_AFTER
+
+
+async def test_the_books_after_a_storm_are_those_of_a_calm_run(
+    tmp_path: Path, horizon: tuple[datetime, date, datetime]
+) -> None:
+    strikes = plan(SEED, whole_system(), KILLS, pace_seconds=PACE_SECONDS, freeze_seconds=SESSION_SECONDS + 3)
+    print(f"\nFAKTURO_STORM_SEED={SEED}: {EVENTS:,} flights; {tally(strikes)}")
+    calm = await _run("calm", tmp_path / "calm", horizon, [])
+    storm = await _run("storm", tmp_path / "storm", horizon, strikes)
+    _print_totals(calm, storm)
+
+    assert storm.breaker.struck.total() == len(strikes), f"seed {SEED}"
+    for outcome in (calm, storm):
+        assert outcome.left == {
+            "outbox": 0,
+            "parked": 0,
+            "dead_letters": 0,
+            "late_events": 0,
+            "events": EVENTS,
+            "imbalance_minor": 0,
+        }, f"seed {SEED}"
+        assert outcome.seen.faults == [], f"seed {SEED}"
+        _check_invoices(outcome)
+    differences = compare(calm.books, storm.books)
+    assert differences == [], f"seed {SEED}"
+    assert calm.counts["invoicing.invoice"] > 0
+    assert calm.counts["ledger.allocation"] > 0
+    assert calm.counts["kpi.value"] > 0
+
+
+async def _run(name: str, folder: Path, horizon: tuple[datetime, date, datetime], strikes: Sequence[Strike]) -> Outcome:
+    began = time.monotonic()
+    print(f"\n== {name} run")
+    async with Rig(folder, agent_commands((*WORKERS, *RELAYS)), _environment(horizon[1])) as rig:
+        breaker = Breaker(rig)
+        await rig.start_all()
+        breaker.say("     broker, database, ten workers and two relays are up")
+        await _flow(rig, breaker, horizon, strikes)
+        connection = await rig.connect()
+        try:
+            await settle(connection, {}, horizon[2], patience_seconds=PATIENCE_SECONDS, poll_seconds=0.2)
+            breaker.say("     all is worked off")
+            return await _outcome(rig, connection, breaker, began)
+        finally:
+            await connection.close()
+
+
+async def _flow(
+    rig: Rig, breaker: Breaker, horizon: tuple[datetime, date, datetime], strikes: Sequence[Strike]
+) -> None:
+    last_at, _, until = horizon
+    gate = Gate()
+    channel = Channel(rig.settings, gate)
+    await channel.start()
+    await publish_contracts(channel, rig.settings)
+    breaker.start()
+    flowing = asyncio.create_task(flow_until(channel, rig.settings, events=EVENTS, until=until))
+    try:
+        for strike in strikes:
+            gate.open_until(_released(strike.number / len(strikes), last_at, until))
+            await asyncio.sleep(strike.pause_seconds)
+            await breaker.strike(strike)
+        gate.open_until(OPEN)
+        await breaker.recovered()
+        flights, payments = await flowing
+        breaker.say(f"     {flights:,} flights and {payments} payments sent, {channel.repeated} sends repeated")
+    finally:
+        flowing.cancel()
+        await breaker.stop()
+        await channel.stop()
+
+
+def _released(share: float, last_at: datetime, until: datetime) -> datetime:
+    """Return the instant of event time up to which input flows after `share` of the strikes."""
+    if share <= USAGE_SHARE:
+        return YEAR_STARTS_AT + (last_at - YEAR_STARTS_AT) * (share / USAGE_SHARE)
+    return last_at + (until - last_at) * ((share - USAGE_SHARE) / (1 - USAGE_SHARE))
+
+
+async def _outcome(rig: Rig, connection: asyncpg.Connection, breaker: Breaker, began: float) -> Outcome:
+    missing = await undecided(connection)
+    assert missing == [], f"compared.py does not say whether these are compared: {missing}"
+    books = rig.folder / "books"
+    counts = await dump(connection, books)
+    left = dict(await connection.fetchrow(_LEFT))
+    numbers = [row["number"] for row in await connection.fetch(_NUMBERS)]
+    names = tuple(topic.name for topic in OUTPUT_TOPICS)
+    seen = await read_all(rig.kafka.bootstrap, names, PARTITIONS, keep=(INVOICES.name,))
+    seconds = time.monotonic() - began
+    breaker.say(f"     books written, {seen.record_count:,} published records read")
+    return Outcome(books=books, counts=counts, left=left, numbers=numbers, seen=seen, seconds=seconds, breaker=breaker)
+
+
+def _environment(billing_until: date) -> dict[str, str]:
+    return {
+        "FAKTURO_CATALOG": str(catalog_path()),
+        "FAKTURO_GRACE_SECONDS": "0",
+        "FAKTURO_BILLING_UNTIL": billing_until.isoformat(),
+        "FAKTURO_SELLER_NAME": "Port Airports of New York",
+        "FAKTURO_SELLER_TIMEZONE": "America/New_York",
+        "FAKTURO_INVOICE_SERIES": "INV",
+    }
+
+
+def _check_invoices(outcome: Outcome) -> None:
+    """Check that the numbers are without a gap, and that a reader saw each invoice of the book once, as booked."""
+    found = sorted(int(number.rpartition("-")[2]) for number in outcome.numbers)
+    assert found == list(range(1, len(found) + 1)), f"invoice numbers (seed {SEED}): {found}"
+    published: dict[str, dict[str, Any]] = outcome.seen.documents.get(INVOICES.name, {})
+    assert sorted(event["data"]["number"] for event in published.values()) == sorted(outcome.numbers), f"seed {SEED}"
+    assert outcome.seen.counts[INVOICES.name] == outcome.counts["invoicing.invoice"], f"seed {SEED}"
+
+
+def _print_totals(calm: Outcome, storm: Outcome) -> None:
+    struck = storm.breaker.struck
+    print(f"\n== comparison (seed {SEED}), {struck.total()} strikes")
+    print(f"seconds           calm {calm.seconds:.0f}, storm {storm.seconds:.0f}")
+    for target in (*WORKERS, *RELAYS, BROKER, DATABASE):
+        kinds = ", ".join(f"{number} {kind.value}" for (name, kind), number in struck.items() if name == target)
+        print(f"struck            {target:<12} {kinds or 'not at all'}")
+    print(f"ended unasked     {storm.breaker.unasked or 'none'}; stopped too slowly: {storm.breaker.overdue or 'none'}")
+    for name, rows in calm.counts.items():
+        same = (calm.books / f"{name}.csv").read_bytes() == (storm.books / f"{name}.csv").read_bytes()
+        print(f"{name:<24} {rows:>8,} rows   {'same bytes' if same else 'DIFFERENT'}")
+    print(f"published events  calm {sum(calm.seen.counts.values()):,}, storm {sum(storm.seen.counts.values()):,}")
+    print(f"repeats and holes calm {len(calm.seen.faults)}, storm {len(storm.seen.faults)}")
+    print(f"left              calm {calm.left}\n                  storm {storm.left}")
+    print(f"sha256 of books   calm {fingerprint(calm.books)}\n                  storm {fingerprint(storm.books)}")
+    for difference in compare(calm.books, storm.books):
+        print(f"-- {difference.table}")
+        print("\n".join(difference.lines))
