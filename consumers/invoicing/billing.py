@@ -58,8 +58,12 @@ def oldest_groups(items: Iterable[ItemRow]) -> list[DueGroup]:
 def bill(
     group: DueGroup, account: AccountChanged, statements: Statements, seller: Party, *, revision: int, number: str
 ) -> Invoice | None:
-    """Return the invoice of `group`, or None where no item has a price and a service day in the period."""
+    """Return the invoice of `group`, or None where no item has a price and a service day in the period.
+
+    The period is that of the zone at its start; customer and terms are as they stand on the day of issue, its end.
+    """
     version = version_at(account.versions, group.period.start_at)
+    issued = version_at(account.versions, group.period.end_at)
     lines = [line for row in group.items for line in _lines(row, group, version, statements)]
     if not lines:
         return None
@@ -67,12 +71,12 @@ def bill(
     known += [statements[key][1] for row in group.items if (key := (row.key, group.period.start_at)) in statements]
     head = InvoiceHead(
         account=group.account_id,
-        customer=_customer(version),
+        customer=_customer(issued),
         seller=seller,
         currency=group.currency,
         period=group.period,
         zone=version.timezone,
-        terms_days=version.terms_days,
+        terms_days=issued.terms_days,
         number=number,
         revision=revision,
         recorded_at=max(known),

@@ -23,8 +23,8 @@ from fakturo.schemas.events.contracts import AccountChanged, Subscription
 from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice, Party
 from fakturo.schemas.events.usage import UsageRated
 
-ACCOUNTS_MAX = 200
-"""How many accounts one transaction bills."""
+ITEMS_MAX = 1000
+"""How many due items one transaction looks for; it bills their accounts."""
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,8 +65,8 @@ class InvoicingAgent:
             await self._point(touched, tx)
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
-        """Bill the oldest due period of up to `ACCOUNTS_MAX` accounts; return whether there was any."""
-        items = await store.find_due_items(tx.driver, to - self._grace, to, ACCOUNTS_MAX)
+        """Bill the oldest due period of the accounts of up to `ITEMS_MAX` items; return whether there was any."""
+        items = await store.find_due_items(tx.driver, to - self._grace, to, ITEMS_MAX)
         if not items:
             return False
         statements = await store.find_statements(tx.driver, items)

@@ -108,21 +108,21 @@ async def lock_items_of(driver: asyncpg.Connection, account_ids: Iterable[str]) 
     return [_item_row(row) for row in rows]
 
 
-async def find_due_items(
-    driver: asyncpg.Connection, closed_at: datetime, to: datetime, account_limit: int
-) -> list[ItemRow]:
-    """Lock and return the due items of up to `account_limit` accounts that this tick has not tried yet.
+async def find_due_items(driver: asyncpg.Connection, closed_at: datetime, to: datetime, limit: int) -> list[ItemRow]:
+    """Lock and return the due items of the accounts that own the `limit` oldest ones which this tick has not tried.
 
-    An item is due when its period ended by `closed_at`, and it was known before the tick `to`.
+    An item is due when its period ended by `closed_at`, and it was known before the tick `to`. Items are counted, not
+    accounts, so that the index gives them in order and a call costs the same however many are due.
     """
     rows = await driver.fetch(
         f"SELECT {_COLUMNS} FROM invoicing.subscription_item i WHERE account_id IN ("  # noqa: S608 - constants
-        "  SELECT DISTINCT account_id FROM invoicing.subscription_item WHERE next_period_end_at <= $1 "
-        "  AND known_watermark_at < $2 AND (tried_at IS NULL OR tried_at < $2) ORDER BY account_id LIMIT $3"
+        "  SELECT account_id FROM invoicing.subscription_item WHERE next_period_end_at <= $1 "
+        "  AND known_watermark_at < $2 AND (tried_at IS NULL OR tried_at < $2) "
+        "  ORDER BY next_period_end_at, account_id LIMIT $3"
         ") AND next_period_end_at <= $1 AND known_watermark_at < $2 ORDER BY subscription_item FOR UPDATE",
         closed_at,
         to,
-        account_limit,
+        limit,
     )
     return [_item_row(row) for row in rows]
 
