@@ -160,6 +160,8 @@ def _product(code: str, row: Reader, context: Context) -> Product:
         meter = context.meters.get(meter_code)
         if meter is None and meter_code:
             row.fault("meter_unknown", "meter", f"{meter_code!r} is not a meter of this catalog")
+    if row.has("price_change"):
+        row.fault("field_not_supported", "price_change", "is not supported yet: a new price holds from its date on")
     metered = row.has("meter")
     prices = tuple(_price_versions(row, meter, metered=metered, context=context))
     row.finish("a product")

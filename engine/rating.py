@@ -81,13 +81,12 @@ def rate(request: RateRequest) -> RateResult:
     price, currency = request.price, request.price.currency
     span = span_of(request.period, request.active, request.zone)
     total = price.charge(request.usage, span=span, final=request.final, earlier=request.earlier, unit=request.unit)
-    exact, amount = total.amount, round_amount(total.amount, currency)
     before = _billed(request)
+    exact, amount = exact_amount(total.amount), _line_amount(total, currency)
     if before is not None:
         with exact_context():
-            exact = total.amount - before.amount
-            amount = amount - round_amount(before.amount, currency)
-    exact = exact_amount(exact)
+            exact = exact_amount(total.amount - before.amount)
+            amount = amount - _line_amount(before, currency)
     return RateResult(
         currency=currency,
         quantity=request.usage.quantity,
@@ -144,6 +143,11 @@ def _billed(request: RateRequest) -> Charge | None:
     active = request.active if request.billed_active is None else request.billed_active
     span = span_of(request.period, active, request.zone)
     return request.price.charge(usage, span=span, final=request.billed_final, earlier=request.earlier)
+
+
+def _line_amount(charge: Charge, currency: str) -> Decimal:
+    """Return the exact amount, rounded to the currency: the contract rounds `exact`, not what lies behind it."""
+    return round_amount(exact_amount(charge.amount), currency)
 
 
 def _explained(total: Charge, before: Charge | None, currency: str) -> tuple[ExplainedLine, ...]:

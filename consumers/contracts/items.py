@@ -98,7 +98,13 @@ def _offer(history: RecordHistory, context: ItemContext) -> Product | str:
 def _planned_days(history: RecordHistory, context: ItemContext) -> tuple[date, date | None]:
     first, last = history.value(context.fields.first_day), history.value(context.fields.last_day)
     start_on = date.fromisoformat(first) if first else context.started_on
-    return start_on, date.fromisoformat(last) + DAY if last else context.ended_on
+    return start_on, day_after(last) if last else context.ended_on
+
+
+def day_after(last_day: str) -> date | None:
+    """Return the exclusive end for an inclusive last day; None for 9999-12-31, by which people mean no end."""
+    last_on = date.fromisoformat(last_day)
+    return None if last_on == date.max else last_on + DAY
 
 
 def _removed_on(history: RecordHistory, context: ItemContext) -> date | None:

@@ -7,18 +7,16 @@ Days      Salesforce's last days are inclusive, ours exclusive; a commit's day i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fakturo.consumers.contracts.history import Moment, RecordHistory, first_filled
-from fakturo.consumers.contracts.items import ItemContext, map_item
+from fakturo.consumers.contracts.items import ItemContext, day_after, map_item
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import AccountFields, Profile
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Subscription, SubscriptionItem
-
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +159,7 @@ def map_subscription(
         return None, [Problem("Order", records.order_id, f"Order {records.order_id} is not activated.")]
     started_on = date.fromisoformat(order.value(fields.first_day))
     last_day = order.value(fields.last_day)
-    planned_end_on = date.fromisoformat(last_day) + DAY if last_day else None
+    planned_end_on = day_after(last_day) if last_day else None
     closed_on = _closed_on(order, account, started_on, profile)
     context = ItemContext(
         account=account.account,

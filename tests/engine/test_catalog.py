@@ -88,6 +88,7 @@ FAULTS = [
     ("products.MOVEMENT", None, "field_missing", "products.MOVEMENT.name"),
     ("products.MOVEMENT.meter", "none", "meter_unknown", "products.MOVEMENT.meter"),
     ("products.MOVEMENT.billing", "advance", "field_not_supported", "products.MOVEMENT.billing"),
+    ("products.MOVEMENT.price_change", "next_period", "field_not_supported", "products.MOVEMENT.price_change"),
     ("products.MOVEMENT.price", [], "field_unknown", "products.MOVEMENT.price"),
     ("products.MOVEMENT.prices.1.effective_from", date(2013, 1, 1), "price_versions_order", SECOND + ".effective_from"),
     ("products.MOVEMENT.prices.1.effective_from", "July", "field_type", SECOND + ".effective_from"),

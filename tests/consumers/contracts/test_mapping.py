@@ -224,6 +224,16 @@ def test_the_orders_last_day_ends_what_has_no_last_day_of_its_own(crm: SimpleNam
     assert [item.service_end_on for item in subscription.items] == [date(2014, 1, 1), date(2013, 9, 16)]
 
 
+def test_the_last_day_of_the_calendar_means_no_end(crm: SimpleNamespace, offers: Offers) -> None:
+    changes = crm.order_of_american()
+    for index in (1, 4):
+        changes[index]["values"]["EndDate"] = "9999-12-31"
+    subscription, problems, _ = _map(crm, changes, offers)
+    assert subscription is not None
+    assert (subscription.ended_on, problems) == (None, [])
+    assert subscription.items[0].service_end_on is None
+
+
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
