@@ -8,6 +8,7 @@ Holes     an offset that holds a transaction marker is no loss, a record that Fa
 Commit    a hint for lag tools; its failure would crash stock Faust.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ from fakturo.consumers.runtime.consumer_options import consumer_options
 from fakturo.consumers.runtime.cursor import Place
 from fakturo.consumers.runtime.feed import Feed
 
+TAKE_SECONDS = 0.25
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,10 +36,37 @@ class GuardedThread(driver.AIOKafkaConsumerThread):
     holes: dict[tuple[TP, int], int]
     """(partition, offset of a record) -> the offset after the record before it, where the two differ."""
     out_of_range: list[TP]
+    _watching: asyncio.Task[None]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.chain, self.holes, self.out_of_range = {}, {}, []
+
+    async def on_start(self) -> None:
+        """Start the client, and the watch over its coordinator."""
+        await super().on_start()
+        self._watching = asyncio.create_task(self._take_errors())
+
+    async def on_thread_stop(self) -> None:
+        """Stop the watch."""
+        self._watching.cancel()
+        await super().on_thread_stop()
+
+    async def _take_errors(self) -> None:
+        """Take what the group coordinator complains of.
+
+        It waits until somebody has: `getmany` would, but Faust reaches past it and not at all during a rebalance, so
+        that after a broker's restart a stock Faust consumer never joins again.
+        """
+        while True:
+            await asyncio.sleep(TAKE_SECONDS)
+            try:
+                self._ensure_consumer()._coordinator.check_errors()
+            except KafkaError as error:
+                log.warning("the group coordinator complains", because=f"{type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001 - its task has ended: nothing would ever join again
+                await self.crash(error)
+                return
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         feed: Feed = transport.feed

@@ -95,6 +95,8 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             raise error
         if not self._is_seated:
             self.feed.health.waiting("partitions to be assigned")
+            # The coordinator waits until somebody has taken its error; while seated, `getmany` does.
+            self.consumer._coordinator.check_errors()
             await asyncio.sleep(IDLE_SECONDS)
             return
         self.feed.health.beat()
