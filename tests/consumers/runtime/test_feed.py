@@ -1,0 +1,49 @@
+"""Where a worker begins to read, and what Faust must be like."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from fakturo.consumers.runtime.errors import RuntimeFault
+from fakturo.consumers.runtime.feed import Feed
+from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.runner_faust import require_compiled_faust
+from fakturo.consumers.runtime.settings import Settings
+
+PLACE = ("billing.payments", 0)
+
+
+@pytest.fixture
+async def feed(toy_settings: Settings, watch: asyncpg.Connection) -> AsyncIterator[Feed]:
+    from toy_agent import Toy
+
+    from fakturo.consumers.runtime.database import Database
+
+    database = Database(toy_settings.database_url)
+    made = Feed(Toy(), database, toy_settings, Health("ledger"))
+    await made.prepare()
+    yield made
+    await database.close()
+
+
+async def test_an_agent_that_has_read_nothing_begins_where_the_log_begins(
+    feed: Feed, watch: asyncpg.Connection
+) -> None:
+    assert await feed.cursors_of([PLACE], {PLACE: 700}) == {PLACE: 700}
+    assert feed.stopped == {}
+    assert await watch.fetchval("SELECT max(next_offset) FROM runtime.cursor") == 700
+
+
+async def test_a_cursor_before_the_begin_of_the_log_stops_the_partition(feed: Feed, watch: asyncpg.Connection) -> None:
+    await watch.execute("UPDATE runtime.cursor SET next_offset = 5 WHERE topic = 'billing.payments' AND partition = 0")
+    await feed.cursors_of([PLACE], {PLACE: 700})
+    assert feed.health.stopped_partitions == {PLACE: "the broker's log begins at 700, the cursor stands at 5"}
+    assert await watch.fetchval("SELECT max(next_offset) FROM runtime.cursor") == 5
+
+
+def test_pure_python_faust_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_compiled_faust()
+    monkeypatch.setenv("NO_CYTHON", "1")
+    with pytest.raises(RuntimeFault, match="NO_CYTHON"):
+        require_compiled_faust()
