@@ -89,6 +89,17 @@ def test_a_new_price_from_a_date_splits_the_month_there() -> None:
     assert results[0].explanation == "1 terminals: 1 at 15,000.00, 10 of 30 days"
 
 
+def test_a_change_on_the_first_day_or_on_the_day_after_the_last_splits_nothing() -> None:
+    dearer = RENT | {"unit_amount": "18000"}
+    starts = (version(date(2013, 1, 1), RENT), version(date(2013, 9, 1), dearer), version(date(2013, 10, 1), RENT))
+    agreed = (terms(date(2013, 1, 1), 1), terms(date(2013, 9, 16), 2))
+    (part,) = item_slices(item(end=date(2013, 9, 16), prices=starts, agreed=agreed), SEPTEMBER, ZONE, "USD")
+    assert part.period == dates(date(2013, 9, 1), date(2013, 9, 16))
+    assert (part.version.price["unit_amount"], part.licensed_quantity) == ("18000", 1)
+    (whole,) = item_slices(item(prices=starts), SEPTEMBER, ZONE, "USD")
+    assert whole.period == SEPTEMBER
+
+
 def test_a_new_quantity_splits_a_licensed_item() -> None:
     grown = item(agreed=(terms(date(2013, 1, 1), 1), terms(date(2013, 9, 16), 2)))
     slices = item_slices(grown, SEPTEMBER, ZONE, "USD")
