@@ -63,9 +63,10 @@ class UsageAgent:
         waiting: list[Waiting] = []
         while references:
             released = await tx.release_parked(references, RELEASE_RECORDS)
-            tx.count(USAGE.name, "released", len(released))
             again = await self._count(released, directory, tx)
-            tx.count(USAGE.name, "parked", -len(again))  # they were parked before: `park` counts them once more
+            if released:
+                tx.count(USAGE.name, "released", len(released) - len(again))
+                tx.count(USAGE.name, "parked", -len(again))  # they were parked before: `park` counts them once more
             waiting += again
             if len(released) < RELEASE_RECORDS:
                 break
