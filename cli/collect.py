@@ -32,6 +32,8 @@ async def collect(settings: Settings, connection: asyncpg.Connection) -> dict[st
 
 
 async def _read(settings: Settings, last: dict[tuple[str, int], int]) -> list[tuple[str, ConsumerRecord]]:
+    if not last:
+        return []
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         isolation_level="read_committed",
@@ -43,8 +45,6 @@ async def _read(settings: Settings, last: dict[tuple[str, int], int]) -> list[tu
     try:
         prefix = settings.topic_prefix
         waiting = {TopicPartition(prefix + topic, partition): end for (topic, partition), end in last.items()}
-        if not waiting:
-            return []
         consumer.assign(list(waiting))
         await consumer.seek_to_beginning()
         records: list[tuple[str, ConsumerRecord]] = []

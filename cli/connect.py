@@ -12,6 +12,7 @@ import asyncpg
 
 from fakturo.cli.stack import Stack, StackFault
 from fakturo.consumers.runtime.errors import SettingsFault
+from fakturo.consumers.runtime.health_checks import driver_url
 from fakturo.consumers.runtime.settings import Settings, load_settings
 
 Result = TypeVar("Result")
@@ -40,11 +41,24 @@ def settings_of(home: Path) -> Settings:
     return load_settings(kafka=environment["FAKTURO_KAFKA"], DATABASE_URL=environment["DATABASE_URL"], home=Path(home))
 
 
+async def connect(home: Path) -> asyncpg.Connection:
+    """Return a connection to the books of the stack under `home`.
+
+    Raises:
+        SettingsFault: there is no way to the database; the text says why, without the password.
+    """
+    url = driver_url(settings_of(home).database_url)
+    try:
+        return await asyncpg.connect(url, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise SettingsFault(f"DATABASE_URL: the database does not answer ({type(error).__name__}: {error})") from error
+
+
 def read_books(home: Path, read: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
     """Return what `read` makes of a connection that sees one snapshot and cannot write."""
 
     async def connected() -> Result:
-        connection = await asyncpg.connect(environment_of(home)["DATABASE_URL"])
+        connection = await connect(home)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await read(connection)

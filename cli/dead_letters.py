@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from fakturo.cli.connect import environment_of, read_books
+from fakturo.cli.connect import connect, read_books
 from fakturo.cli.output import console, errors, print_json, print_rows
 from fakturo.consumers.runtime.dead_letter_book import (
     DeadLetter,
@@ -74,7 +74,7 @@ def discard(home: Path, letters: list[int]) -> int:
 
 def _write(home: Path, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result | UnknownLetter:
     async def connected() -> Result | UnknownLetter:
-        connection = await asyncpg.connect(environment_of(home)["DATABASE_URL"])
+        connection = await connect(home)
         try:
             return await work(connection)
         except UnknownLetter as fault:

@@ -17,6 +17,7 @@ from fakturo.cli.agents import AGENTS
 from fakturo.cli.connect import environment_of, read_books, settings_of
 from fakturo.cli.output import console, print_json, table_of
 from fakturo.cli.stack import Stack, StackFault
+from fakturo.consumers.contracts.offers import load_offers
 from fakturo.consumers.runtime.database import migrate as migrate_database
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.settings import Settings, load_settings
@@ -76,6 +77,7 @@ def prepare(
         home=home,
         **({"topic_prefix": prefix} if prefix else {}),
     )
+    load_offers(settings.catalog)  # the contracts agent would refuse it too, but into its log
     migrate_database(settings.database_url)
     asyncio.run(apply_topics(settings, keep_producer_time=keep_producer_time))
     return settings

@@ -10,9 +10,11 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -20,6 +22,8 @@ from fakturo.cli.agents import AGENTS
 from fakturo.cli.collect import collect
 from fakturo.cli.output import console, errors
 from fakturo.cli.stack import Stack, StackFault
+from fakturo.cli.stack.background import log_tail
+from fakturo.consumers.contracts.offers import load_offers
 from fakturo.consumers.runtime.database import migrate
 from fakturo.consumers.runtime.settings import Settings, load_settings
 from fakturo.consumers.runtime.settlement import NotSettled
@@ -28,6 +32,8 @@ from fakturo.producers.publisher import make_producer
 from fakturo.producers.replay import Replay
 from fakturo.producers.replay_lines import ReplayFault, read_lines
 from fakturo.schemas.codec import encode
+
+LOOK_SECONDS = 0.5
 
 ZONES_SPAN = timedelta(days=1)
 """Midnight of a date comes last at UTC-12: twelve hours after it came in UTC, so a day later it has come everywhere."""
@@ -64,6 +70,7 @@ async def _replay(
         if stack.database_is_external:
             url = await _own_database(url, cleanup)
         settings = _settings(stack, parts["FAKTURO_KAFKA"], url, catalog, until)
+        load_offers(settings.catalog)  # the contracts agent would refuse it too, but into its log
         await asyncio.to_thread(migrate, url)
         await apply_topics(settings, keep_producer_time=True)
         environment = _agent_environment(settings)
@@ -75,11 +82,28 @@ async def _replay(
         await producer.start()
         cleanup.push_async_callback(producer.stop)
         replay = Replay(settings=settings, producer=producer, connection=connection)
-        await replay.publish(read_lines(input_file))
-        end_at = datetime.combine(until, time(), UTC) + ZONES_SPAN if until else replay.reached_at
-        await replay.tick(max(end_at, replay.reached_at))
+        await _while_agents_live(stack, _publish(replay, input_file, until))
         output.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs on this loop any more
         return await _write(settings, connection, output)
+
+
+async def _publish(replay: Replay, input_file: Path, until: date | None) -> None:
+    await replay.publish(read_lines(input_file))
+    end_at = datetime.combine(until, time(), UTC) + ZONES_SPAN if until else replay.reached_at
+    await replay.tick(max(end_at, replay.reached_at))
+
+
+async def _while_agents_live(stack: Stack, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work`; an agent that ends before it is done would never be waited out."""
+    working = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait((working,), timeout=LOOK_SECONDS))[0]:
+            for part in stack.status():
+                if part.state == "crashed":
+                    raise StackFault(f"agent {part.name} has ended; its log ends with\n{log_tail(part.log)}")
+        await working
+    finally:
+        working.cancel()
 
 
 def _settings(stack: Stack, kafka: str, url: str, catalog: Path | None, until: date | None) -> Settings:

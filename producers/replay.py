@@ -3,8 +3,9 @@
 Place     `fakturo replay` -> [this] -> the input topics.
 Order     lines of one topic in a row are published together; before the topic changes, and at every tick, all agents
           finish what is under way. So two replays of one file see every record in the same order everywhere.
-Time      a tick before the first line of each new day (UTC), and one when the topic changes; time never goes back,
-          so a line with an earlier `at` is recorded late, as it would have been.
+Time      a tick before the first line of each new day (UTC), and one when the topic changes (from one `sf.cdc` topic to
+          another there is none: together they make one contract); time never goes back, so a line with an earlier `at`
+          is recorded late, as it would have been.
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
@@ -20,10 +21,12 @@ from fakturo.consumers.runtime.settlement import settle
 from fakturo.producers.clock import tick
 from fakturo.producers.replay_lines import EPOCH, ReplayLine
 from fakturo.schemas.partitioning import partition_for
-from fakturo.schemas.topics import INPUT_TOPICS
+from fakturo.schemas.topics import INPUT_TOPICS, SF_TOPICS
 
 Headers = Sequence[tuple[str, bytes]]
 Acknowledgement = tuple[str, int, Awaitable[RecordMetadata]]
+
+CHANGE_TOPICS = frozenset(topic.name for topic in SF_TOPICS)
 
 INSTANT_STEP = timedelta(milliseconds=1)
 """The least step of a tick: Kafka's timestamps count milliseconds."""
@@ -68,7 +71,7 @@ class Replay:
         new_day = line.at.date() > self.reached_at.date()
         if self.topic is not None and line.topic != self.topic:
             await self._finish_segment()
-            if not new_day:
+            if not new_day and not (self.topic in CHANGE_TOPICS and line.topic in CHANGE_TOPICS):
                 await self.tick(self.reached_at)
         if new_day:
             await self._finish_segment()

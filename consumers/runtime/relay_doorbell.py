@@ -15,6 +15,8 @@ from fakturo.consumers.runtime.health_checks import driver_url
 from fakturo.consumers.runtime.settings import Settings
 
 POLL_SECONDS = 0.02
+REPLAY_POLL_SECONDS = 0.004
+"""A replay waits until everything is through before it goes on, so each wait of ours is a wait of its own."""
 REST_FACTOR = 4
 """A poll that took t is followed by a rest of at least this many t, so polling never takes a core."""
 UNRUNG_SECONDS_MAX = 1.0
@@ -31,6 +33,7 @@ class Doorbell:
     def __init__(self, settings: Settings, agents: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
+        self._poll_seconds = POLL_SECONDS if settings.interim_seconds else REPLAY_POLL_SECONDS
         self._bells = {agent: asyncio.Event() for agent in agents}
         self._waiting: set[str] = set()
 
@@ -58,6 +61,6 @@ class Doorbell:
                 if self._waiting:
                     for row in await connection.fetch(_PENDING, sorted(self._waiting)):
                         self._bells[row["agent"]].set()
-                await asyncio.sleep(max(POLL_SECONDS, REST_FACTOR * (self._clock() - started_at)))
+                await asyncio.sleep(max(self._poll_seconds, REST_FACTOR * (self._clock() - started_at)))
         finally:
             await connection.close(timeout=2)

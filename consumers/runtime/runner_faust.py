@@ -23,6 +23,8 @@ from fakturo.consumers.runtime.records import Record, Slice
 
 BATCH_RECORDS_MAX = 1000
 WITHIN_SECONDS = 0.05
+REPLAY_WITHIN_SECONDS = 0.002
+"""A replay waits for each batch to come through before it goes on: nothing is gained by collecting."""
 AGAIN_SECONDS = 1.0
 """A partition is sought back at most this often: what is queued from before has to pass first."""
 
@@ -72,7 +74,8 @@ class FaustRunner:
 
     async def _read(self, stream: Any) -> None:
         size = min(BATCH_RECORDS_MAX, self.feed.settings.batch_records_max)
-        async for events in stream.noack_take(size, within=WITHIN_SECONDS):
+        within = WITHIN_SECONDS if self.feed.settings.interim_seconds else REPLAY_WITHIN_SECONDS
+        async for events in stream.noack_take(size, within=within):
             try:
                 await self._apply(events)
             except asyncio.CancelledError:

@@ -6,8 +6,9 @@ Prefix    `FAKTURO_`, but for `DATABASE_URL`, whose name is everybody's.
 
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fakturo.consumers.runtime.errors import SettingsFault
@@ -41,6 +42,28 @@ class Settings(BaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     statement_timeout_seconds: float = Field(default=60.0, gt=0)
 
+    @field_validator("kafka")
+    @classmethod
+    def _is_bootstrap(cls, text: str) -> str:
+        for server in text.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or " " in host or not port.isdigit() or not 0 < int(port) < 65_536:
+                raise ValueError(f"{server.strip()!r} is not host:port")
+        return text
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, text: str) -> str:
+        # The text itself is never repeated: it may hold a password.
+        parts = urlsplit(text)
+        if parts.scheme.split("+")[0] not in ("postgres", "postgresql"):
+            raise ValueError("must begin with postgresql://")
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("its port is not a number; a password with : / @ or # must be percent-encoded") from None
+        return text
+
 
 def load_settings(**overrides: object) -> Settings:
     """Return the settings of this process.
@@ -58,4 +81,8 @@ def load_settings(**overrides: object) -> Settings:
 def _problem(location: tuple[int | str, ...], message: str) -> str:
     name = str(location[0]) if location else "?"
     variable = name if name == "DATABASE_URL" else f"FAKTURO_{name.upper()}"
-    return f"{variable} is not set" if message == "Field required" else f"{variable}: {message}"
+    return (
+        f"{variable} is not set"
+        if message == "Field required"
+        else f"{variable}: {message.removeprefix('Value error, ')}"
+    )

@@ -14,12 +14,18 @@ from datetime import datetime
 import asyncpg
 
 from fakturo.consumers.runtime.errors import RuntimeFault
-from fakturo.schemas.topics import OUTPUT_TOPICS
+from fakturo.schemas.topics import OUTPUT_TOPICS, RELAY_PROGRESS, TOPICS
 
 Produced = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset after the last record that was published there."""
 
+READERS = sorted({agent for topic in TOPICS.values() if topic is not RELAY_PROGRESS for agent in topic.readers})
+"""The agents that must have read: one that has not made its cursors yet is behind, not done."""
+
 _BEHIND = """
+SELECT format('%s has not started to read', agent) FROM unnest($6::text[]) agent
+ WHERE NOT EXISTS (SELECT FROM runtime.cursor c WHERE c.agent = agent.agent)
+UNION ALL
 SELECT format('%s has read %s-%s up to offset %s of %s', c.agent, c.topic, c.partition, c.next_offset, p.next)
   FROM unnest($1::text[], $2::int[], $3::bigint[]) AS p(topic, partition, next)
   JOIN runtime.cursor c USING (topic, partition) WHERE c.next_offset < p.next
@@ -50,6 +56,7 @@ async def behind(connection: asyncpg.Connection, produced: Produced, ticked_at: 
         [produced[key] for key in keys],
         ticked_at,
         [topic.name for topic in OUTPUT_TOPICS],
+        READERS,
     )
     return [row[0] for row in rows]
 
