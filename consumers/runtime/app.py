@@ -59,10 +59,10 @@ def create_app(agent: Agent, settings: Settings, runner: Runner = "faust") -> Ag
 
 
 def run_app(app: AgentApp) -> int:
-    """Run until SIGTERM or SIGINT; return the exit status (0 told to stop, 1 crashed, 2 a wrong setting)."""
+    """Run until SIGTERM or SIGINT, and end the process (0 told to stop, 1 crashed, 2 a wrong setting)."""
     from fakturo.consumers.runtime.worker import run_worker
 
-    return run_worker(app)
+    run_worker(app)
 
 
 def _faust_app(name: str, settings: Settings) -> faust.App:

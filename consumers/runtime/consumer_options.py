@@ -12,7 +12,8 @@ from fakturo.consumers.runtime.settings import Settings
 PARTITION_FETCH_BYTES = 4 * 1_048_576
 FETCH_WAIT_MS = 100
 POLL_SECONDS_MAX = 900
-REBALANCE_SECONDS_MAX = 30
+REBALANCE_SECONDS_MAX = 10
+"""Short: nothing of ours is slow at a rebalance, and who comes too late meets the cursor."""
 
 
 def group_of(settings: Settings, agent: str) -> str:

@@ -8,8 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 import uvloop
@@ -31,8 +30,8 @@ EXIT_OK, EXIT_CRASH, EXIT_SETTING = 0, 1, 2
 log = structlog.get_logger(__name__)
 
 
-def run_worker(app: "AgentApp") -> int:
-    """Run `app` until it is told to stop, or crashes; return the exit status."""
+def run_worker(app: "AgentApp") -> NoReturn:
+    """Run `app` until it is told to stop, or crashes; end the process with the exit status."""
     configure_logs(app.settings.log_format, app.agent.name, app.settings.instance)
     uvloop.install()
     loop = asyncio.new_event_loop()
@@ -41,11 +40,10 @@ def run_worker(app: "AgentApp") -> int:
     status, stopped = loop.run_until_complete(_main(app))
     if not stopped:
         log.warning("left behind what did not stop", after_seconds=STOP_SECONDS_MAX)
-        sys.stderr.flush()
-        os._exit(status)
-    with suppress(RuntimeError):
-        loop.close()
-    return status
+    # All is on record or rolled back; the interpreter's own end would wait for the client libraries' threads.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 async def _main(app: "AgentApp") -> tuple[int, bool]:
