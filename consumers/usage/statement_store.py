@@ -230,6 +230,17 @@ async def move_pointers(
     )
 
 
+async def said_items(driver: asyncpg.Connection, statements: Sequence[UsageRated]) -> set[str]:
+    """Return the items of those `statements` that say what the item's newest statement already says."""
+    rows = await driver.fetch(
+        "SELECT s.subscription_item FROM usage.statement s JOIN unnest($1::text[], $2::text[]) AS new(item, content) "
+        "ON s.subscription_item = new.item WHERE s.content = new.content::jsonb",
+        [one.subscription_item for one in statements],
+        [encode(one).decode() for one in statements],
+    )
+    return {row["subscription_item"] for row in rows}
+
+
 async def save_statements(driver: asyncpg.Connection, rows: Sequence[StatementRow]) -> None:
     """Keep the newest statement of each item."""
     if not rows:

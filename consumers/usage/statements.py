@@ -56,7 +56,9 @@ class Statements:
         await _lock(tx)
         rateable, _ = _sliced(await statement_store.take_dirty_items(tx.driver, RUNNING_ITEMS_MAX))
         rated, _ = await _rate(rateable, tx, final=False)
-        await _publish(rated, tx)
+        # Events that ran ahead of the period mark its item too, and change nothing: an event is said once.
+        said = await statement_store.said_items(tx.driver, [one.statement for one in rated])
+        await _publish([one for one in rated if one.statement.subscription_item not in said], tx)
 
     def _moved(self, due: DueItem) -> tuple[str, datetime, datetime | None, datetime | None]:
         """Return the item, where its finalized periods end, and its next period's start and end."""
