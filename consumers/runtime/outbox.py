@@ -3,7 +3,8 @@
 Place     processor and watermark, at the end of a transaction -> [this] -> runtime.outbox, runtime.dead_letter.
 """
 
-from fakturo.consumers.runtime.transaction import Transaction, encode_headers
+from fakturo.consumers.runtime.transaction import OutboxRow, Transaction, encode_headers
+from fakturo.schemas.dead_letters import DEAD_LETTER_HEADER_PREFIX
 
 _OUTBOX = """
 INSERT INTO runtime.outbox (agent, topic, partition, key, value, headers)
@@ -28,7 +29,7 @@ async def write_out(tx: Transaction) -> None:
 
 
 async def _write_outbox(tx: Transaction) -> None:
-    rows = tx.outbox
+    rows = sorted(tx.outbox, key=_rejected_offset) if tx.rejections else tx.outbox
     encoded: dict[tuple[tuple[str, bytes], ...], bytes] = {}
     for row in rows:
         if row.headers not in encoded:
@@ -42,6 +43,15 @@ async def _write_outbox(tx: Transaction) -> None:
         [row.value for row in rows],
         [encoded[row.headers] for row in rows],
     )
+
+
+def _rejected_offset(row: OutboxRow) -> int:
+    """Return the offset of what was rejected, -1 of all else: dead letters go out in the order in which they came.
+
+    A handler rejects for one reason after the other, so otherwise their order would depend on where a batch ended.
+    """
+    offset = dict(row.headers).get(DEAD_LETTER_HEADER_PREFIX + "offset")
+    return -1 if offset is None else int(offset)
 
 
 async def _write_dead_letters(tx: Transaction) -> None:
