@@ -23,6 +23,7 @@ from faust.types import TP
 from fakturo.consumers.runtime.consumer_options import consumer_options
 from fakturo.consumers.runtime.cursor import Place
 from fakturo.consumers.runtime.feed import Feed
+from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 
 TAKE_SECONDS = 0.25
 
@@ -70,7 +71,7 @@ class GuardedThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         feed: Feed = transport.feed
-        return AIOKafkaConsumer(**consumer_options(feed.settings, feed.agent.name))
+        return pace_fetches(AIOKafkaConsumer(**consumer_options(feed.settings, feed.agent.name)))
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Break the chain: until the next seek nothing is known to join on to anything."""

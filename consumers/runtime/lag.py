@@ -4,6 +4,8 @@ Place     runtime.cursor (Postgres) and the partitions' ends (Kafka) -> [this] -
 Markers   a transaction's marker takes an offset but is no record, and a cursor cannot stand beyond a marker that no
           batch has followed. So a small distance is read, not subtracted: nothing but markers left means no lag.
 Seconds   the age of the oldest record that is still to be read, by the database's clock (the broker's append time).
+          A great distance is not read (the embedded broker would send all of it): there the age of the last tick that
+          was read stands for it, which is at most an interval of the clock too much.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.settings import Settings
 
 Left = tuple[int, datetime | None]
@@ -27,7 +30,11 @@ PROBE_SECONDS_MAX = 2.0
 PROBED_OFFSETS_MAX = 64
 """A distance of at most this many offsets is read through to tell records from markers."""
 
-_CURSORS = "SELECT agent, topic, partition, next_offset, now() AS at FROM runtime.cursor ORDER BY 1, 2, 3"
+_CURSORS = (
+    "SELECT agent, topic, partition, next_offset, now() AS at, "
+    "coalesce(watermark_recorded_at, updated_at) AS ticked_at "
+    "FROM runtime.cursor ORDER BY 1, 2, 3"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,7 @@ async def open_prober(settings: Settings) -> AIOKafkaConsumer:
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=65_536,
     )
+    pace_fetches(consumer)
     await consumer.start()
     return consumer
 
@@ -64,12 +72,17 @@ async def measure_lag(settings: Settings, connection: asyncpg.Connection, prober
     if not partitions:
         return []
     ends: Mapping[TopicPartition, int] = await prober.end_offsets(partitions)
-    behind = {
-        (partition, row["next_offset"])
-        for row in cursors
-        if row["next_offset"] < ends[partition := TopicPartition(prefix + row["topic"], row["partition"])]
-    }
-    left = await _read_ahead(prober, behind, ends)
+    left: dict[tuple[TopicPartition, int], Left] = {}
+    near: set[tuple[TopicPartition, int]] = set()
+    for row in cursors:
+        place = (TopicPartition(prefix + row["topic"], row["partition"]), row["next_offset"])
+        distance = ends[place[0]] - place[1]
+        if distance > PROBED_OFFSETS_MAX:
+            left[place] = (distance, row["ticked_at"])
+        elif distance > 0:
+            near.add(place)
+    left |= await _read_ahead(prober, near, ends)
+    prober.unsubscribe()  # or it would go on fetching what nobody takes
     return [_lag(row, TopicPartition(prefix + row["topic"], row["partition"]), ends, left) for row in cursors]
 
 
@@ -119,8 +132,7 @@ async def _probe(
                 counts[partition] += record.offset < ends[partition]
                 first_at.setdefault(partition, datetime.fromtimestamp(record.timestamp / 1000, UTC))
         unread -= {partition for partition in unread if await prober.position(partition) >= ends[partition]}
-        unread -= {p for p in unread if p in first_at and ends[p] - starts[p] > PROBED_OFFSETS_MAX}
-    done = {p: counts[p] for p in starts if p not in unread and ends[p] - starts[p] <= PROBED_OFFSETS_MAX}
+    done = {p: counts[p] for p in starts if p not in unread}
     return {
         p: (done.get(p, ends[p] - start), first_at.get(p) if done.get(p, 1) else None) for p, start in starts.items()
     }

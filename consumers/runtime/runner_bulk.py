@@ -26,6 +26,7 @@ from fakturo.consumers.runtime.backoff import Backoff
 from fakturo.consumers.runtime.consumer_options import consumer_options
 from fakturo.consumers.runtime.cursor import Place
 from fakturo.consumers.runtime.feed import Feed
+from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.processor import Applied
 from fakturo.consumers.runtime.received import records_of
 from fakturo.consumers.runtime.records import Slice
@@ -77,7 +78,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._drop_consumer()
 
     async def _start_consumer(self) -> None:
-        self.consumer = AIOKafkaConsumer(**consumer_options(self.feed.settings, self.feed.agent.name))
+        self.consumer = pace_fetches(AIOKafkaConsumer(**consumer_options(self.feed.settings, self.feed.agent.name)))
         await self.consumer.start()
         self.consumer.subscribe([self._prefix + topic for topic in self.feed.topics], listener=self)
 

@@ -18,6 +18,7 @@ from itertools import groupby
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.producers.clock import tick
 from fakturo.producers.simulate.flights import UsageRecord, usage_records
@@ -233,6 +234,7 @@ async def _invoice_reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]
         fetch_max_bytes=8 * MEGABYTE,
         max_partition_fetch_bytes=4 * MEGABYTE,
     )
+    pace_fetches(consumer)
     await consumer.start()
     try:
         name = settings.topic_prefix + INVOICES.name
