@@ -16,18 +16,21 @@ from tests.storm.schedule import BROKER, DATABASE, Kind, Strike
 
 TEND_SECONDS = 0.5
 RESTART_SECONDS = 1.0
+OUTAGE_SECONDS = 6.0
 
 
 class Breaker:
-    """Carries out strikes on `rig`; `account` is what happened, a line each."""
+    """Carries out strikes on `rig` and prints a line for each; `sent` is how many flights were published so far."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        self.sent = 0
         self.struck: Counter[tuple[str, Kind]] = Counter()
         self.unasked: list[str] = []
         self.overdue: list[str] = []
         self._began = time.monotonic()
         self._locks = {name: asyncio.Lock() for name in (*rig.commands, BROKER, DATABASE)}
+        self._away_since: dict[str, float] = {}
         self._recovering: set[asyncio.Task[None]] = set()
         self._tending: asyncio.Task[None] | None = None
 
@@ -35,12 +38,17 @@ class Breaker:
         """Print a line with the seconds since the beginning."""
         print(f"{time.monotonic() - self._began:7.1f} s  {text}", flush=True)
 
+    def count_sent(self, number: int) -> None:
+        """Note that `number` flights were published so far."""
+        self.sent = number
+
     def start(self) -> None:
         """Begin to watch over the workers."""
         self._tending = asyncio.create_task(self._tend())
 
     async def strike(self, strike: Strike) -> None:
         """Strike now; the target's recovery goes on in the background."""
+        await self._world()
         lock = self._locks[strike.target]
         await lock.acquire()
         try:
@@ -49,7 +57,9 @@ class Breaker:
             lock.release()
             raise
         self.struck[strike.target, strike.kind] += 1
-        self.say(f"{strike.number:3}  {strike.target:<12} {what}, back after {strike.down_seconds:.1f} s")
+        self._away_since[strike.target] = time.monotonic()
+        back = f"{what}, back after {strike.down_seconds:.1f} s"
+        self.say(f"{strike.number:3}  {strike.target:<12} {back:<34} {self.sent:>7,} flights sent")
         task = asyncio.create_task(self._recover(strike))
         self._recovering.add(task)
         task.add_done_callback(lambda done: (self._recovering.discard(done), lock.release()))
@@ -68,6 +78,14 @@ class Breaker:
         for task in list(self._recovering):
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)
+
+    async def _world(self) -> None:
+        """Let workers be struck for the first seconds of an outage of broker or database, then wait for its end."""
+        for name in (BROKER, DATABASE):
+            since = time.monotonic() - self._away_since.get(name, 0)
+            if self._locks[name].locked() and since > OUTAGE_SECONDS:
+                async with self._locks[name]:
+                    pass
 
     async def _hit(self, strike: Strike) -> str:
         if strike.target == BROKER:

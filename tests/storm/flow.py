@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.producers.simulate.year import BATCH_BYTES, pay_invoices, publish_usage
+from fakturo.producers.simulate.year import BATCH_BYTES, Progress, pay_invoices, publish_usage
 
 DELIVERY_SECONDS_MAX = 90.0
 REST_SECONDS = 0.5
@@ -142,10 +142,13 @@ class Channel:
                 await asyncio.wait_for(producer.stop(), 5)
 
 
-async def flow_until(channel: Channel, settings: Settings, *, events: int, until: datetime) -> tuple[int, int]:
+async def flow_until(
+    channel: Channel, settings: Settings, *, events: int, until: datetime, on_progress: Progress
+) -> tuple[int, int]:
     """Publish `events` flights, ticks up to `until` and the payments; return the numbers of flights and payments."""
     flights, payments = await asyncio.gather(
-        publish_usage(channel, settings, limit=events, until=until), _pay(channel, settings, until)
+        publish_usage(channel, settings, limit=events, until=until, on_progress=on_progress),
+        _pay(channel, settings, until),
     )
     return flights, payments
 

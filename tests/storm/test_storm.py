@@ -19,6 +19,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from fakturo.cli.verify import verify_books
+from fakturo.cli.verify_result import Verification
 from fakturo.consumers.runtime.settlement import settle
 from fakturo.producers.simulate.flights import usage_records
 from fakturo.producers.simulate.flights_contracts import catalog_path
@@ -42,6 +44,7 @@ USAGE_SHARE = 0.75
 PAYMENTS_END_AFTER = timedelta(days=61)
 """Of the last period billed, F9 and YV pay last: 14 days and 40 more."""
 PATIENCE_SECONDS = 120.0
+FAULTS_SHOWN = 8
 
 _NUMBERS = "SELECT number FROM invoicing.invoice"
 _LEFT = """
@@ -64,6 +67,7 @@ class Outcome:
     seen: Seen
     seconds: float
     breaker: Breaker
+    verified: Verification
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,7 @@ async def test_the_books_after_a_storm_are_those_of_a_calm_run(
         }, f"seed {SEED}"
         assert outcome.seen.faults == [], f"seed {SEED}"
         _check_invoices(outcome)
+        assert outcome.verified.differences == [], f"seed {SEED}"
     differences = compare(calm.books, storm.books)
     assert differences == [], f"seed {SEED}"
     assert calm.counts["invoicing.invoice"] > 0
@@ -128,7 +133,8 @@ async def _flow(
     await channel.start()
     await publish_contracts(channel, rig.settings)
     breaker.start()
-    flowing = asyncio.create_task(flow_until(channel, rig.settings, events=EVENTS, until=until))
+    flow = flow_until(channel, rig.settings, events=EVENTS, until=until, on_progress=breaker.count_sent)
+    flowing = asyncio.create_task(flow)
     try:
         for strike in strikes:
             gate.open_until(_released(strike.number / len(strikes), last_at, until))
@@ -158,11 +164,21 @@ async def _outcome(rig: Rig, connection: asyncpg.Connection, breaker: Breaker, b
     counts = await dump(connection, books)
     left = dict(await connection.fetchrow(_LEFT))
     numbers = [row["number"] for row in await connection.fetch(_NUMBERS)]
+    verified = await verify_books(connection)
     names = tuple(topic.name for topic in OUTPUT_TOPICS)
     seen = await read_all(rig.kafka.bootstrap, names, PARTITIONS, keep=(INVOICES.name,))
     seconds = time.monotonic() - began
     breaker.say(f"     books written, {seen.record_count:,} published records read")
-    return Outcome(books=books, counts=counts, left=left, numbers=numbers, seen=seen, seconds=seconds, breaker=breaker)
+    return Outcome(
+        books=books,
+        counts=counts,
+        left=left,
+        numbers=numbers,
+        seen=seen,
+        seconds=seconds,
+        breaker=breaker,
+        verified=verified,
+    )
 
 
 def _environment(billing_until: date) -> dict[str, str]:
@@ -198,8 +214,15 @@ def _print_totals(calm: Outcome, storm: Outcome) -> None:
         print(f"{name:<24} {rows:>8,} rows   {'same bytes' if same else 'DIFFERENT'}")
     print(f"published events  calm {sum(calm.seen.counts.values()):,}, storm {sum(storm.seen.counts.values()):,}")
     print(f"repeats and holes calm {len(calm.seen.faults)}, storm {len(storm.seen.faults)}")
+    for fault in (*calm.seen.faults[:FAULTS_SHOWN], *storm.seen.faults[:FAULTS_SHOWN]):
+        print(f"                  {fault}")
     print(f"left              calm {calm.left}\n                  storm {storm.left}")
+    print(f"verify            calm {_verdict(calm)}, storm {_verdict(storm)}")
     print(f"sha256 of books   calm {fingerprint(calm.books)}\n                  storm {fingerprint(storm.books)}")
     for difference in compare(calm.books, storm.books):
         print(f"-- {difference.table}")
         print("\n".join(difference.lines))
+
+
+def _verdict(outcome: Outcome) -> str:
+    return f"{outcome.verified.checked:,} figures checked, {len(outcome.verified.differences)} differ"
