@@ -41,9 +41,22 @@ def peak_rss_mb(pid: int) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return user and system seconds that a process has used; 0.0 where it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    """Return user and system seconds of a process and its children, those that have ended too; 0.0 where it is gone."""
+    own = _stat(pid)
+    if own is None:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    total = sum(int(own[place]) for place in _OWN_AND_ENDED_CHILDREN)
+    children = [stat for path in Path("/proc").glob("[0-9]*") if (stat := _stat(int(path.name)))]
+    total += sum(int(stat[place]) for stat in children if int(stat[1]) == pid for place in _OWN_AND_ENDED_CHILDREN)
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+_OWN_AND_ENDED_CHILDREN = (11, 12, 13, 14)
+"""utime, stime, cutime and cstime among the fields of /proc/PID/stat that follow the name (proc(5))."""
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
