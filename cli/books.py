@@ -154,7 +154,7 @@ def _leg(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
         "account_name": row["name"],
         "party": row["party"],
         "currency": row["currency"],
-        "debit": amount_text(amount, row["currency"], grouped=grouped) if amount > 0 else "",
+        "debit": amount_text(amount, row["currency"], grouped=grouped) if amount >= 0 else "",
         "credit": amount_text(-amount, row["currency"], grouped=grouped) if amount < 0 else "",
     }
 

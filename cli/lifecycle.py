@@ -6,12 +6,12 @@ Place     command line -> `cli/stack` -> processes. What the agents were started
 
 import asyncio
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from rich.panel import Panel
 
 from fakturo.cli.agents import AGENTS
 from fakturo.cli.connect import environment_of, read_books, settings_of
@@ -49,9 +49,9 @@ def up(home: Path) -> None:
             environment = stack.up(agents=agents, settings=kept, prepare=lambda env: prepare(env, home))
     except StackFault as fault:
         raise SettingsFault(str(fault)) from fault
-    lines = [f"{name}={value}" for name, value in environment.items()]
-    console.print(Panel("\n".join(lines), title="Fakturo is up", expand=False), highlight=False)
-    console.print("See `fakturo status`; stop with `fakturo down`.")
+    console.print("[bold]Fakturo is up.[/bold] See `fakturo status`; stop with `fakturo down`. To connect:")
+    for name, value in environment.items():
+        console.print(f"export {name}={shlex.quote(value)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def down(home: Path) -> None:

@@ -3,6 +3,7 @@
 Money is shown in the major unit with the currency's digits, from integer minor units; nothing is rounded here.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,8 +15,22 @@ from rich.table import Table
 
 from fakturo.engine.money import exponent_of
 
-console = Console()
-errors = Console(stderr=True)
+SHORT_CELL = 20
+"""A column of cells up to the length of an instant is never folded."""
+
+PIPED_WIDTH = 160
+"""Columns where nobody's terminal says how many: a file or a pipe should not fold dates and addresses."""
+
+
+def _console(*, stderr: bool = False) -> Console:
+    made = Console(stderr=stderr)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPED_WIDTH
+    return made
+
+
+console = _console()
+errors = _console(stderr=True)
 
 
 def print_json(value: object) -> None:
@@ -42,7 +57,10 @@ def table_of(title: str, columns: Iterable[str], rows: Iterable[Mapping[str, Any
     cells = [[_cell(row[name]) for name in names] for row in rows]
     for index, name in enumerate(names):
         numeric = all(line[index] == "" or line[index][-1].isdigit() for line in cells)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        is_short = all(len(line[index]) <= SHORT_CELL for line in cells)
+        table.add_column(
+            name.replace("_", " "), justify="right" if numeric else "left", overflow="fold", no_wrap=is_short
+        )
     for line in cells:
         table.add_row(*line)
     return table

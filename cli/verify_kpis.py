@@ -81,13 +81,15 @@ async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Inv
         as_of,
     )
     settled = await connection.fetch(
-        "SELECT i.account, i.currency, j.effective_on, j.effective_on - i.due_on AS days, a.amount_minor "
+        # What is given back takes from the day of the payment that it gives back, so both share that payment's day.
+        "SELECT i.account, i.currency, p.paid_on, p.paid_on - i.due_on AS days, a.amount_minor "
         "FROM ledger.allocation a JOIN ledger.journal j USING (journal_id) JOIN ledger.invoice i USING (invoice_id) "
-        "WHERE j.effective_on <= $1",
+        "JOIN (SELECT payment_id, (received_at AT TIME ZONE 'UTC')::date AS paid_on FROM ledger.payment "
+        "WHERE type = 'received') p USING (payment_id) WHERE j.effective_on <= $1",
         as_of,
     )
     movements = await connection.fetch(
-        "SELECT l.account_code, j.account, l.currency, j.effective_on, l.amount_minor FROM ledger.line l "
+        "SELECT l.account_code, coalesce(l.party, j.account), l.currency, j.effective_on, l.amount_minor FROM ledger.line l "
         "JOIN ledger.journal j USING (journal_id) WHERE l.account_code IN ('1200', '6100', '6200') "
         "AND j.effective_on <= $1",
         as_of,

@@ -54,7 +54,7 @@ async def show(tx: Transaction) -> None:
     changed: list[Value] = [value for value in values if said.get(value.key) != value.figures]
     await value_store.write_interim(driver, changed, [as_of[value.account] for value in changed])
     for value in sorted(changed, key=lambda value: value.key):
-        event = update_event(value, as_of[value.account], interim=True)
+        event = update_event(value, as_of[value.account], interim=str(progress.closed_on or "start"))
         tx.emit(KPIS, event, account=value.account, key=value.record_key)
 
 

@@ -74,8 +74,12 @@ def computed(sums: Sequence[AccountSums], active: Mapping[tuple[str, str], int])
     return values
 
 
-def update_event(value: Value, as_of: date, *, interim: bool = False) -> Event[KpiUpdated]:
-    """Return the event of `value` as of the end of a day; an interim one is told apart by the facts it is made of."""
+def update_event(value: Value, as_of: date, *, interim: str | None = None) -> Event[KpiUpdated]:
+    """Return the event of `value` as of the end of a day.
+
+    `interim` is up to when days were closed: with the number of facts it tells interim values of one day apart, for the
+    close of another day publishes its own over them, and the next flush says them again.
+    """
     kpi = value.kpi
     data = KpiUpdated(
         kpi=kpi.kpi,
@@ -90,7 +94,7 @@ def update_event(value: Value, as_of: date, *, interim: bool = False) -> Event[K
         basis="as_reported",
         definition=DEFINITIONS[kpi.kpi],
     )
-    suffix = f"/interim-{value.facts}" if interim else ""
+    suffix = "" if interim is None else f"/interim-{interim}-{value.facts}"
     return event_of(
         agent="kpi",
         event_type=KPI_UPDATED,

@@ -78,7 +78,7 @@ REASONS: dict[str, dict[str, list[str]]] = {
 def test_a_replay_gives_the_golden_files_to_the_byte(
     case: str, kafka_bootstrap: str, database_server: str, tmp_path: Path
 ) -> None:
-    """Given parts, with a prefix and a database of its own, and embedded ones of its own: no trace in what comes out."""
+    """On given parts (prefix and database of its own) and on embedded ones: neither leaves a trace in the files."""
     given = {"FAKTURO_KAFKA": kafka_bootstrap, "DATABASE_URL": database_server}
     found = run_case(case, tmp_path / "found", {} if case == ON_PARTS_OF_ITS_OWN else given)
     expected = expected_of(case)
