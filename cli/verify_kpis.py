@@ -89,8 +89,8 @@ async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Inv
         as_of,
     )
     movements = await connection.fetch(
-        "SELECT l.account_code, coalesce(l.party, j.account), l.currency, j.effective_on, l.amount_minor FROM ledger.line l "
-        "JOIN ledger.journal j USING (journal_id) WHERE l.account_code IN ('1200', '6100', '6200') "
+        "SELECT l.account_code, coalesce(l.party, j.account), l.currency, j.effective_on, l.amount_minor "
+        "FROM ledger.line l JOIN ledger.journal j USING (journal_id) WHERE l.account_code IN ('1200', '6100', '6200') "
         "AND j.effective_on <= $1",
         as_of,
     )
