@@ -1,0 +1,194 @@
+"""Each command as a user runs it, on one small home: bad input among good, one letter mended, one month billed."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from fakturo.cli.agents import AGENTS
+from fakturo.cli.connect import settings_of
+from fakturo.cli.lifecycle import keep
+from fakturo.consumers.runtime.settings import Settings
+from fakturo.producers.publisher import make_producer
+from fakturo.producers.replay import Replay
+from fakturo.producers.replay_lines import ReplayLine, read_lines
+from fakturo.schemas.topics import PAYMENTS
+from tests.golden.cases import HERE as GOLDEN
+
+CASE = GOLDEN / "bad_input"
+MENDED = {
+    "specversion": "1.0", "id": "bad-5", "source": "golden/meter", "type": "api.calls", "subject": "A-100",
+    "time": "2026-06-10T10:05:00Z", "data": {"calls": "20"},
+}  # fmt: skip
+
+
+class Home:
+    """A folder that the command works on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("FAKTURO_", "DATABASE_URL"))}
+        self.environment = {**clean, "FAKTURO_HOME": str(folder)}
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Return what `fakturo <arguments>` prints, having checked its exit status."""
+        command = [sys.executable, "-m", "fakturo.cli.main", *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status, f"{arguments}: {done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout if status == 0 else done.stderr
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """Return what the command prints with --json."""
+        return json.loads(self.run(*arguments, "--json", status=status))
+
+    def play(self, lines: list[ReplayLine], until: datetime) -> None:
+        """Publish `lines`, let time reach `until`, wait until all is worked off."""
+        asyncio.run(_play(settings_of(self.folder), lines, until))
+
+
+async def _play(settings: Settings, lines: list[ReplayLine], until: datetime) -> None:
+    connection = await asyncpg.connect(settings.database_url)
+    producer = make_producer(settings.kafka, linger_ms=5)
+    await producer.start()
+    try:
+        replay = Replay(settings=settings, producer=producer, connection=connection)
+        await replay.publish(lines)
+        await replay.tick(until)
+    finally:
+        await producer.stop()
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Return a home that ran through the case: stopped and brought up again after the bill."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    catalog = str(CASE / "catalog.yaml")
+    agents_of = {"FAKTURO_CATALOG": catalog, "FAKTURO_GRACE_SECONDS": "0", "FAKTURO_BILLING_UNTIL": "2026-07-01"}
+    keep(home.folder, agents_of, (*AGENTS, "relay"))
+    home.run("up")
+    try:
+        lines = list(read_lines(CASE / "history.jsonl"))
+        usage = [line for line in lines if line.topic != PAYMENTS.name]
+        home.play(usage, datetime(2026, 6, 11, tzinfo=UTC))
+        yield home
+    finally:
+        home.run("down")
+
+
+def test_dead_letters_are_listed_shown_mended_and_set_aside_and_the_mended_one_is_billed(
+    home: Home, tmp_path: Path
+) -> None:
+    letters = home.json("dlq", "list", "--agent", "usage")
+    assert len(letters) == 12
+    (floating,) = home.json("dlq", "list", "--reason", "float_amount")
+    shown = home.json("dlq", "show", str(floating["id"]))
+    assert json.loads(shown["value"])["data"] == {"calls": 1.5}
+    assert "write it as a string" in home.run("dlq", "show", str(floating["id"]))
+    body = tmp_path / "mended.json"
+    body.write_text(json.dumps(MENDED))
+    assert "published again" in home.run("dlq", "replay", str(floating["id"]), "--value", str(body))
+    others = [str(letter["id"]) for letter in letters if letter["id"] != floating["id"]]
+    assert home.run("dlq", "discard", *others).count("set aside") == 11
+    assert home.json("dlq", "list", "--agent", "usage") == []
+    assert "nothing was done" in home.run("dlq", "replay", "999999", status=1)
+    assert "none of malformed_json" in home.run("dlq", "list", "--reason", "bad luck", status=2)
+
+    statement = home.json("statement", "A-100")
+    payments = [line for line in read_lines(CASE / "history.jsonl") if line.topic == PAYMENTS.name]
+    home.play(payments, datetime(2026, 7, 6, tzinfo=UTC))
+    # 13 x 10 calls and the 20 of the mended one: 100 at 2.00, 50 at 1.50, 25 % tax.
+    (invoice,) = home.json("invoices", "list")
+    assert (invoice["account"], invoice["total"], invoice["open"]) == ("A-100", "343.75", "193.75")
+    assert statement[0]["product"] == "API calls"
+
+
+def test_the_books_are_there_after_down_and_up(home: Home) -> None:
+    before = home.json("invoices", "list")
+    home.run("down")
+    assert "run `fakturo up`" in home.run("invoices", "list", status=2)
+    assert [part["state"] for part in home.json("status")["parts"][:2]] == ["stopped", "stopped"]
+    home.run("up")
+    assert home.json("invoices", "list") == before
+    status = home.json("status")
+    assert {part["state"] for part in status["parts"]} == {"running"}
+    assert status["books"]["invoices"] == 1
+    home.play([], datetime(2026, 7, 7, tzinfo=UTC))  # broker and agents go on where they were
+
+
+def test_an_invoice_is_shown_by_number_and_by_id(home: Home) -> None:
+    (invoice,) = home.json("invoices", "list", "--account", "A-100")
+    document = home.json("invoices", "show", invoice["number"])
+    assert document == home.json("invoices", "show", invoice["invoice_id"])
+    assert [(line["quantity"], line["amount_minor"]) for line in document["lines"]] == [("150", 27_500)]
+    text = home.run("invoices", "show", invoice["number"])
+    assert "100 at 2.00, 50 at 1.50" in text
+    assert "343.75" in text
+    assert "there is no invoice" in home.run("invoices", "show", "INV-0", status=1)
+
+
+def test_the_statement_of_an_account_shows_quantity_and_amount(home: Home) -> None:
+    (row,) = home.json("statement", "A-100")
+    assert (row["quantity"], row["amount"], row["final"]) == ("150", "275.00", "yes")
+    assert "no metered items" in home.run("statement", "NOBODY", status=1)
+
+
+def test_the_trial_balance_sums_to_zero_and_the_journals_name_their_source(home: Home) -> None:
+    legs = home.json("ledger")
+    amounts = {f"{leg['account_code']} {leg['party'] or ''}".strip(): (leg["debit"], leg["credit"]) for leg in legs}
+    assert amounts == {
+        "1020": ("150.00", ""), "1200 A-100": ("193.75", ""), "2100": ("", "68.75"), "4000": ("", "275.00"),
+    }  # fmt: skip
+    assert "Sum of all balances: 0.00 DKK" in home.run("ledger")
+    kinds = [leg["kind"] for leg in home.json("ledger", "--account", "A-100")]
+    assert len(kinds) == 3 + 2 + 2
+
+
+def test_kpis_are_shown_for_the_portfolio_and_an_account(home: Home) -> None:
+    assert home.json("kpi")
+    assert home.json("kpi", "A-100", "--on", "2026-07-05")
+    assert "revenue" in home.run("kpi", "A-100")
+
+
+def test_verify_finds_no_difference_and_one_where_a_figure_was_changed(home: Home) -> None:
+    result = home.json("verify")
+    assert result["checked"] > 0
+    assert result["differences"] == []
+    url = settings_of(home.folder).database_url
+    change = "UPDATE ledger.balance SET amount_minor = amount_minor + {} WHERE account_code = '4000'"
+    _execute(url, change.format(1))
+    try:
+        assert len(json.loads(_stdout(home, "verify", "--json", status=1))["differences"]) >= 1
+    finally:
+        _execute(url, change.format(-1))
+
+
+def test_topics_are_listed_and_made_once(home: Home) -> None:
+    assert {row["topic"] for row in home.json("topics", "list")} >= {"billing.usage", "billing.invoices"}
+    assert "All topics are there" in home.run("topics", "apply")
+
+
+def _stdout(home: Home, *arguments: str, status: int) -> str:
+    command = [sys.executable, "-m", "fakturo.cli.main", *arguments]
+    done = subprocess.run(command, env=home.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status
+    return done.stdout
+
+
+def _execute(url: str, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("SET session_replication_role = replica")  # past the guards of the books
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run())
