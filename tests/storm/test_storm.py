@@ -39,7 +39,7 @@ SEED = int(os.environ.get("FAKTURO_STORM_SEED") or time.time_ns() % 1_000_000)
 EVENTS = int(os.environ.get("FAKTURO_STORM_EVENTS") or 100_000)
 KILLS = int(os.environ.get("FAKTURO_STORM_KILLS") or len(whole_system()))
 PACE_SECONDS = 3.0
-USAGE_SHARE = 0.75
+USAGE_SHARE = 0.9
 """Of the strikes, this part falls while flights flow, the rest while only time, payments and KPIs go on."""
 PAYMENTS_END_AFTER = timedelta(days=61)
 """Of the last period billed, F9 and YV pay last: 14 days and 40 more."""
