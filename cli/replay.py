@@ -2,7 +2,7 @@
 
 Place     file -> producers/replay -> the agents -> cli/collect -> one JSONL file a topic, and books.json.
 Stack     a fresh embedded broker and database in a temporary folder, unless FAKTURO_KAFKA and DATABASE_URL are set;
-          then topics get a prefix of their own and a database of its own is created and dropped.
+          then topics get a prefix of their own, and a database of its own is created; both go when it ends.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from fakturo.consumers.contracts.offers import load_offers
 from fakturo.consumers.runtime.database import migrate
 from fakturo.consumers.runtime.settings import Settings, load_settings
 from fakturo.consumers.runtime.settlement import NotSettled
-from fakturo.consumers.runtime.topic_admin import apply_topics
+from fakturo.consumers.runtime.topic_admin import apply_topics, delete_topics
 from fakturo.producers.publisher import make_producer
 from fakturo.producers.replay import Replay
 from fakturo.producers.replay_lines import ReplayFault, read_lines
@@ -73,6 +73,8 @@ async def _replay(
         load_offers(settings.catalog)  # the contracts agent would refuse it too, but into its log
         await asyncio.to_thread(migrate, url)
         await apply_topics(settings, keep_producer_time=True)
+        if settings.topic_prefix:
+            cleanup.push_async_callback(delete_topics, settings)
         environment = _agent_environment(settings)
         await asyncio.to_thread(stack.start_agents, (*AGENTS, "relay"), settings=environment, restart=False)
         cleanup.push_async_callback(asyncio.to_thread, stack.stop_agents)

@@ -169,3 +169,19 @@ async def _visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     async with asyncio.timeout(VISIBLE_SECONDS_MAX):
         while not names <= set(await admin.list_topics()):  # noqa: ASYNC110 - the broker tells nobody
             await asyncio.sleep(0.05)
+
+
+async def delete_topics(settings: Settings) -> None:
+    """Delete every topic under this prefix: what a replay made on somebody else's broker for itself alone.
+
+    Raises:
+        TopicsFault: there is no prefix; these topics are everybody's.
+    """
+    if not settings.topic_prefix:
+        raise TopicsFault("topics without a prefix are not deleted")
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([settings.topic_prefix + topic.name for topic in all_topics()])
+    finally:
+        await admin.close()

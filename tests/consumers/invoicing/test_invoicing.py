@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import asyncpg
+import msgspec
 
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from tests.consumers.invoicing.conftest import (
@@ -184,3 +185,27 @@ async def test_the_same_tick_again_bills_nothing_twice(desk: Desk) -> None:
     assert len(await desk.tick(month(2))) == 1
     assert await desk.tick(month(2)) == []
     assert await desk.tick(datetime(2013, 2, 27, tzinfo=UTC)) == []
+
+
+async def test_what_is_delivered_again_after_the_bill_bills_nothing_twice(desk: Desk) -> None:
+    facts = (account("UA"), subscription("UA", item("terminal"), item("movement", metered=True)))
+    january = statement("UA", "movement", 1, (7, 700))
+    await desk.take(*facts, january)
+    assert len(await desk.tick(month(2))) == 1
+    await desk.take(*facts, january, watermark_at=month(2))
+    await desk.take(january, watermark_at=month(2))
+    assert await desk.tick(datetime(2013, 2, 2, tzinfo=UTC)) == []
+    assert await desk.connection.fetchval("SELECT count(*) FROM invoicing.invoice") == 1
+
+
+async def test_each_account_is_billed_when_the_month_is_over_where_it_is(desk: Desk) -> None:
+    """February begins at 23:00 UTC on 31 January in Copenhagen, and at 08:00 UTC in Los Angeles."""
+    for name, zone in (("CPH", "Europe/Copenhagen"), ("LAX", "America/Los_Angeles")):
+        there = msgspec.structs.replace(version(name), timezone=zone)
+        await desk.take(account(name, there), subscription(name, item(f"terminal-{name}")))
+    february = datetime(2013, 2, 1, tzinfo=UTC)
+    assert await desk.tick(february.replace(month=1, day=31, hour=22, minute=59)) == []
+    assert [invoice.account for invoice in await desk.tick(february.replace(month=1, day=31, hour=23))] == ["CPH"]
+    assert await desk.tick(february.replace(hour=7, minute=59)) == []
+    assert [invoice.account for invoice in await desk.tick(february.replace(hour=8))] == ["LAX"]
+    assert [invoice.issue_date for invoice in desk.invoices] == [date(2013, 2, 1)] * 2
