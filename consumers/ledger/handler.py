@@ -78,7 +78,7 @@ def _read(batch: Iterable[Record], tx: Transaction) -> tuple[list[InvoiceEntry],
 
 
 async def _claim_invoices(entries: Sequence[InvoiceEntry], tx: Transaction) -> list[InvoiceEntry]:
-    """Claim identities and rows; return the invoices that are new, by id."""
+    """Claim identities and rows; return the invoices that are new, as they came: where a batch ends changes nothing."""
     fresh, _ = await distinct(
         entries,
         lambda entry: (entry.identity.source, entry.identity.id),
@@ -94,7 +94,7 @@ async def _claim_invoices(entries: Sequence[InvoiceEntry], tx: Transaction) -> l
     await store.release_identities(tx.driver, [entry.identity for entry in rejected])
     for entry in new:
         tx.count(entry.record.topic, "applied")
-    return sorted(new, key=lambda entry: entry.invoice.invoice_id)
+    return sorted(new, key=lambda entry: (entry.record.partition, entry.record.offset))
 
 
 async def _claim_payments(entries: Sequence[PaymentEntry], tx: Transaction) -> list[PaymentEntry]:
