@@ -1,8 +1,8 @@
 """The `ledger` agent: a batch of invoices and payments becomes journals, balances and allocations.
 
 Place     runner -> processor -> [this] -> reading, waiting, book, journals, store -> outbox (billing.ledger).
-Order     of a batch: invoices first, then payments received, then failed, then what gives a payment back, each by
-          time and id. So what a payment names may stand anywhere in its batch.
+Order     invoices of a batch first, then its payments as they came, so that where a batch ends changes nothing; what
+          gives a payment back comes after that payment wherever it stands (before it, it would have been parked).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,6 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.topics import LEDGER
-
-_ORDER = {"received": 0, "failed": 1, "refunded": 2, "charged_back": 2}
 
 
 class LedgerAgent:
@@ -112,7 +110,23 @@ async def _claim_payments(entries: Sequence[PaymentEntry], tx: Transaction) -> l
         tx,
     )
     await store.release_identities(tx.driver, [entry.identity for entry in rejected])
-    return sorted(new, key=lambda entry: (_ORDER[entry.row.type], entry.row.received_at, entry.key))
+    return _in_order(new)
+
+
+def _in_order(entries: Sequence[PaymentEntry]) -> list[PaymentEntry]:
+    """Return payments as they came; what gives a payment back comes after it, as if it had been parked for it."""
+    received = {entry.row.payment_id: _place(entry) for entry in entries if entry.row.type == "received"}
+
+    def key(entry: PaymentEntry) -> tuple[tuple[int, int], bool, tuple[int, int]]:
+        own = _place(entry)
+        after = received.get(entry.row.payment_id, own) if entry.gives_back else own
+        return max(own, after), after > own, own
+
+    return sorted(entries, key=key)
+
+
+def _place(entry: PaymentEntry) -> tuple[int, int]:
+    return entry.record.partition, entry.record.offset
 
 
 async def _release(references: Sequence[str], tx: Transaction) -> list[PaymentEntry]:
