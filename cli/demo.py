@@ -90,7 +90,7 @@ def run_demo(home: Path, report_file: Path | None) -> int:
 async def _year(settings: Settings) -> Report:
     times, view = Times(), View(YEAR_EVENTS)
     connection = await asyncpg.connect(settings.database_url)
-    watching = asyncio.create_task(observe(settings, view))
+    watching = asyncio.create_task(observe(settings, view, console))
     try:
         with Live(view, console=console, refresh_per_second=4, transient=not console.is_terminal):
             async with open_producer(settings) as producer:

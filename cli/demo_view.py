@@ -16,6 +16,7 @@ from fakturo.cli.agents import AGENTS
 from fakturo.consumers.runtime.settings import Settings
 
 POLL_SECONDS = 0.25
+LINE_SECONDS = 10.0
 _COUNTS = """
 SELECT (SELECT count(*) FROM usage.statement) AS statements,
        (SELECT count(*) FROM invoicing.invoice) AS invoices,
@@ -69,6 +70,12 @@ class View:
         seconds = time.monotonic() - self.started
         yield Group(head, body, f"{self.payments:,} payments, {seconds:.0f} s")
 
+    def line(self) -> str:
+        """Return the same in a line, for a log."""
+        shown = ", ".join(f"{self.counts.get(name, 0):,} {name}" for name in ("statements", "invoices", "journals"))
+        seconds = time.monotonic() - self.started
+        return f"{seconds:.0f} s: {self.events_read:,} of {self.event_count:,} flights billed, {shown}"
+
     def _books(self, agent: str) -> str:
         shown = {
             "contracts": ("parked",),
@@ -80,9 +87,10 @@ class View:
         return ", ".join(f"{self.counts.get(name, 0):,} {name.replace('_', ' ')}" for name in shown)
 
 
-async def observe(settings: Settings, view: View) -> None:
-    """Poll until cancelled."""
+async def observe(settings: Settings, view: View, console: Console) -> None:
+    """Poll until cancelled; where `console` is no terminal, which shows no live view, print a line now and then."""
     connection = await asyncpg.connect(settings.database_url)
+    last_line = time.monotonic()
     try:
         while True:
             view.counts = dict(await connection.fetchrow(_COUNTS) or {})
@@ -91,6 +99,9 @@ async def observe(settings: Settings, view: View) -> None:
                 "SELECT coalesce(sum(n_live_tup), 0)::bigint FROM pg_stat_user_tables "
                 "WHERE schemaname = 'usage' AND relname LIKE 'event%'"
             )
+            if not console.is_terminal and time.monotonic() - last_line >= LINE_SECONDS:
+                console.print(view.line(), highlight=False)
+                last_line = time.monotonic()
             await asyncio.sleep(POLL_SECONDS)
     finally:
         await connection.close()

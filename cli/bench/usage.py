@@ -59,6 +59,7 @@ def _measure(stack: Stack, event_count: int) -> dict[str, Any]:
     with console.status(f"publishing {event_count:,} events"):
         asyncio.run(_publish(settings, event_count))
     environment = {**parts, "FAKTURO_GRACE_SECONDS": "0", "FAKTURO_LOG_FORMAT": "console"}
+    environment["APP_DATADIR"] = str(stack.home / "faust")  # else stock Faust makes folders where it is started
     with console.status("only reading and decoding"):
         read = _child("fakturo.cli.bench.baseline_read", environment, str(event_count))
     with console.status("the usage agent"):

@@ -53,6 +53,13 @@ class AgentApp:
         self.faust.boot_strategy = OnlyTheRunner(self.faust)
 
 
+class _App(faust.App):
+    """Faust without its tables: it makes no folders where it is started (a container's may not be writable)."""
+
+    def _create_directories(self) -> None:
+        """Make none."""
+
+
 def create_app(agent: Agent, settings: Settings, runner: Runner = "faust") -> AgentApp:
     """Return `agent` as an app that reads through `runner`."""
     return AgentApp(agent, settings, runner)
@@ -66,7 +73,7 @@ def run_app(app: AgentApp) -> int:
 
 
 def _faust_app(name: str, settings: Settings) -> faust.App:
-    return faust.App(
+    return _App(
         group_of(settings, name),
         broker=f"kafka://{settings.kafka.replace(',', ';kafka://')}",
         store="memory://",

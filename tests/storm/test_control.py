@@ -39,7 +39,8 @@ async def test_stock_faust_commits_lose_and_double(tmp_path: Path) -> None:
     print(f"\nControl: stock Faust, {EVENTS:,} events, seed {seed}: {tally(strikes)}")
     script = str(Path(__file__).with_name("control.py"))
     commands = {name: (background.python(), script, APP_ID) for name in WORKERS}
-    async with Rig(tmp_path, commands, {}, migrated=False) as rig:
+    tables = {"APP_DATADIR": str(tmp_path / "faust")}  # else Faust makes folders where the tests are started
+    async with Rig(tmp_path, commands, tables, migrated=False) as rig:
         connection = await rig.connect()
         await connection.execute("CREATE SCHEMA control; CREATE TABLE control.effect (event_id text NOT NULL)")
         await connection.close()
