@@ -197,7 +197,14 @@ def _as_ordinary_user(folder: Path) -> list[str]:
     if shutil.which("setpriv") is None:
         raise StackFault("Postgres does not run as root and `setpriv` is missing: run as an ordinary user")
     plain = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    walks_in = [*plain, "test", "-x", str(_binaries() / "postgres"), "-a", "-x", str(folder)]
-    if subprocess.run(walks_in, capture_output=True).returncode == 0:  # noqa: S603
-        return plain
-    return [*plain, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    # Without the secure bit access(2), by which initdb looks for its server, would not count the capability.
+    capable = [*plain, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    capable.append("--securebits=+no_setuid_fixup")
+    for prefix in (plain, capable):
+        walks_in = [*prefix, "test", "-x", str(_binaries() / "postgres"), "-a", "-x", str(folder)]
+        if subprocess.run(walks_in, capture_output=True).returncode == 0:  # noqa: S603
+            return prefix
+    raise StackFault(
+        f"Postgres does not run as root, and the user {user.pw_name} may not walk into {folder} or {_binaries()}: "
+        "clone Fakturo into a folder that is open to others, or run as an ordinary user"
+    )
