@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fakturo.cli.output import errors
 from fakturo.cli.stack import background
 from fakturo.cli.stack.background import Process, StackFault
 from fakturo.cli.stack.broker import wait_for_kafka
@@ -194,7 +195,9 @@ def _copy_jars(pom: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
-    done = subprocess.run(("mvn", "-q", "-B", "-f", str(pom), *goal), capture_output=True, text=True)  # noqa: S603, S607
+    command = ("mvn", "-q", "-B", "-f", str(pom), *goal)
+    with errors.status("fetching Apache Kafka with Maven (once)"):
+        done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
         raise StackFault(f"Maven could not fetch Apache Kafka:\n{(done.stdout + done.stderr)[-1500:]}")
 
