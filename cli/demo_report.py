@@ -3,6 +3,8 @@
 Place     the books in Postgres -> [this] -> `--report FILE` and the screen. Amounts are decimal strings.
 """
 
+import shutil
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +106,16 @@ def print_report(report: Report, home: Path) -> None:
         f"Dead letters: {document['dead_letters']}.",
         highlight=False,
     )
-    command = ".venv/bin/fakturo"
+    command = _command()
     console.print(f"The books stay in {home}. Next: `{command} up`, then", highlight=False)
     for line in ("invoices list --account UA", "statement UA", "kpi UA", "ledger", "verify", "status"):
         console.print(f"  {command} {line}", highlight=False)
+
+
+def _command() -> str:
+    """Return `fakturo` as this person calls it: by its path, where it is not the one on PATH."""
+    called = sys.argv[0]
+    on_path = shutil.which("fakturo")
+    if Path(called).name != "fakturo" or (on_path is not None and Path(on_path).samefile(called)):
+        return "fakturo"
+    return called
