@@ -63,5 +63,5 @@ down: setup  ## stop the embedded stack; the books stay
 	$(BIN)/fakturo down
 
 clean:  ## stop the stack; remove .venv, .fakturo, .kafka and caches
-	@if [ -x $(BIN)/fakturo ] && [ -d .fakturo ]; then $(BIN)/fakturo down; fi
+	@if [ -x $(BIN)/fakturo ] && [ -d .fakturo ]; then $(BIN)/fakturo down >/dev/null; fi
 	rm -rf $(VENV) .fakturo .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
