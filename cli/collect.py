@@ -63,7 +63,11 @@ def _sequence(record: ConsumerRecord) -> int:
 
 
 def _line(record: ConsumerRecord) -> dict[str, Any]:
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers if name != SEQUENCE_HEADER}
+    headers = {
+        name: value.decode("utf-8", "replace") if value is not None else None
+        for name, value in record.headers
+        if name != SEQUENCE_HEADER
+    }
     return {
         "key": record.key.decode("utf-8", "replace") if record.key is not None else None,
         "sequence": _sequence(record),

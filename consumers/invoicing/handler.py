@@ -154,7 +154,7 @@ class InvoicingAgent:
                 recorded_at=invoice.recorded_at,
             )
             tx.emit(topics.INVOICES, event, account=invoice.account)
-            INVOICES.labels("invoice", invoice.currency).inc()
+            tx.committed.append(INVOICES.labels("invoice", invoice.currency).inc)
 
 
 def _read(record: Record, tx: Transaction) -> Event[object] | None:

@@ -62,6 +62,7 @@ async def patiently(
     """
     backoff = Backoff(health, what)
     while True:
+        saying = asyncio.create_task(_say_while_working(health, what))
         try:
             result = await work()
         except Exception as error:
@@ -73,3 +74,12 @@ async def patiently(
         else:
             backoff.over()
             return result
+        finally:
+            saying.cancel()
+
+
+async def _say_while_working(health: Health, what: str) -> None:
+    """Declare the wait for long work: a statement of a minute is no reason to be restarted, and each has its end."""
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        health.waiting(f"{what} works on it")

@@ -14,6 +14,9 @@ TRANSIENT_CLASSES = ("08", "53", "57", "58")
 TRANSIENT_STATES = ("40001", "40P01", "55P03", "25P03", "25P04", "3D000", "28P01", "28000")
 """Serialization, deadlock, lock timeout, idle timeout; a database or role that a person is about to mend."""
 
+TOO_LONG_FOR_AN_INDEX = "54000"
+"""An id, account or dimension of more than some 2,700 bytes: program_limit_exceeded, and no retry makes it shorter."""
+
 CONNECTION_LOST = ("connection is closed", "connection was closed", "connection has been released", "is closing")
 
 
@@ -41,13 +44,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_data_error(error: BaseException) -> bool:
-    """Return whether a value of a record is what Postgres, or its wire format, cannot hold (NUL, overflow).
+    """Return whether a record holds what Postgres, or its wire format, cannot (NUL, overflow, too long for an index).
 
     A value of the wrong Python type is not: that is our bug, and bugs skip nothing.
     """
     cause = driver_error(error)
     if isinstance(cause, asyncpg.PostgresError):
-        return (cause.sqlstate or "").startswith("22")
+        return (cause.sqlstate or "").startswith("22") or cause.sqlstate == TOO_LONG_FOR_AN_INDEX
     if isinstance(cause, asyncpg.InterfaceError) and isinstance(cause, ValueError):
         return isinstance(cause.__cause__, (OverflowError, UnicodeError)) or "out of" in str(cause)
     return False

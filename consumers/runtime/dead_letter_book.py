@@ -14,6 +14,7 @@ from enum import StrEnum
 import asyncpg
 
 from fakturo.consumers.runtime.errors import RuntimeFault
+from fakturo.consumers.runtime.records import Headers
 from fakturo.consumers.runtime.transaction import decode_headers, encode_headers
 from fakturo.schemas.dead_letters import (
     DEAD_LETTER_AGENT_HEADER,
@@ -51,7 +52,7 @@ class DeadLetter:
     message: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     recorded_at: datetime
     dead_lettered_at: datetime
     status: Status
@@ -158,7 +159,7 @@ async def _close(connection: asyncpg.Connection, letter_ids: Sequence[int], stat
     return letters
 
 
-def _as_received(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+def _as_received(headers: Headers) -> Headers:
     return [
         (name, value) for name, value in headers if name not in OURS and not name.startswith(DEAD_LETTER_HEADER_PREFIX)
     ]

@@ -43,6 +43,7 @@ def take_in(found: Slice, cursor: Cursor, event_bytes_max: int) -> Intake:
     fresh = [record for record in found.records if record.offset >= cursor.next_offset]
     if topic is not None and topic.owner is not None:
         fresh = _in_sequence(fresh, intake, compacted=topic.compacted)
+        event_bytes_max = topic.body_bytes_max  # a long invoice is no bad event; the broker has judged its size
     _tell_time(fresh, intake, event_bytes_max)
     return intake
 

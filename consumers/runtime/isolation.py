@@ -45,6 +45,7 @@ async def _bisect(agent: Agent, records: Sequence[Record], tx: Transaction, erro
 
 async def _in_savepoint(agent: Agent, records: Sequence[Record], tx: Transaction) -> None:
     outbox_count, rejection_count, outcomes = len(tx.outbox), len(tx.rejections), Counter(tx.outcomes)
+    committed_count = len(tx.committed)
     try:
         async with tx.driver.transaction():
             await agent.handle(records, tx)
@@ -52,5 +53,6 @@ async def _in_savepoint(agent: Agent, records: Sequence[Record], tx: Transaction
         # The savepoint took back the rows; what was buffered beside them goes too.
         del tx.outbox[outbox_count:]
         del tx.rejections[rejection_count:]
+        del tx.committed[committed_count:]
         tx.outcomes = outcomes
         raise

@@ -30,7 +30,7 @@ async def write_out(tx: Transaction) -> None:
 
 async def _write_outbox(tx: Transaction) -> None:
     rows = sorted(tx.outbox, key=_rejected_offset) if tx.rejections else tx.outbox
-    encoded: dict[tuple[tuple[str, bytes], ...], bytes] = {}
+    encoded: dict[tuple[tuple[str, bytes | None], ...], bytes] = {}
     for row in rows:
         if row.headers not in encoded:
             encoded[row.headers] = encode_headers(row.headers)

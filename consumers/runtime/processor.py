@@ -143,6 +143,7 @@ class Processor:
             EVENTS.labels(name, topic, outcome).inc(number)
         for rejection in tx.rejections:
             DEAD_LETTERS.labels(name, rejection.record.topic, rejection.reason.value).inc()
+        tx.tell_committed()
         now = time.time()
         for intake in intakes:
             if intake.records:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fakturo.consumers.runtime.records import Record
+from fakturo.consumers.runtime.records import Headers, Record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NONE: tuple[tuple[str, bytes], ...] = ()
+_NONE: Headers = ()
 
 
 def at_milliseconds(milliseconds: int) -> datetime:

@@ -10,6 +10,9 @@ from datetime import datetime
 
 import msgspec
 
+Headers = Sequence[tuple[str, bytes | None]]
+"""Kafka's record headers; the protocol allows null for a value, and anybody may send one."""
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One Kafka record as received.
@@ -24,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
     recorded_at: datetime
     watermark_at: datetime | None = None
 

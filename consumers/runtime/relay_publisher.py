@@ -119,7 +119,7 @@ class Publisher:
         place: tuple[str, int],
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]],
+        headers: list[tuple[str, bytes | None]],
     ) -> None:
         parts = batches.setdefault(place, [])
         if parts and parts[-1].append(timestamp=None, key=key, value=value, headers=headers) is not None:

@@ -19,7 +19,7 @@ from fakturo.consumers.runtime.errors import RuntimeFault
 from fakturo.consumers.runtime.faust_transport import GuardedConsumer, GuardedTransport
 from fakturo.consumers.runtime.feed import Feed
 from fakturo.consumers.runtime.received import at_milliseconds
-from fakturo.consumers.runtime.records import Record, Slice
+from fakturo.consumers.runtime.records import Headers, Record, Slice
 
 BATCH_RECORDS_MAX = 1000
 WITHIN_SECONDS = 0.05
@@ -153,7 +153,7 @@ def _record(place: Place, message: Any) -> Record:
     )
 
 
-def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
+def _headers(headers: Any) -> Headers:
     if not headers:
         return ()
     return tuple(headers.items()) if isinstance(headers, dict) else tuple(headers)

@@ -5,7 +5,7 @@ Hot path  `tx.driver` is asyncpg's own connection inside the same transaction (u
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fakturo.consumers.runtime.records import Record
+from fakturo.consumers.runtime.records import Headers, Record
 from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import (
     DEAD_LETTER_AGENT_HEADER,
@@ -37,7 +37,7 @@ class OutboxRow:
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Transaction:
     """The transaction that a call of an agent runs in.
 
     `outcomes` counts events for the metrics, after the commit: applied, duplicate, late, parked, dead_lettered.
+    `committed` is called after the commit, once: what an agent's own metrics count.
     """
 
     agent: str
@@ -63,15 +64,21 @@ class Transaction:
     outbox: list[OutboxRow] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    committed: list[Callable[[], object]] = field(default_factory=list)
 
     def emit(self, topic: Topic, event: Event[Any], *, account: str, key: str | None = None) -> None:
         """Publish `event` on `topic`, in the partition of `account`, with `key` (default: the account)."""
-        headers = [CONTENT_TYPE]
+        headers: list[tuple[str, bytes | None]] = [CONTENT_TYPE]
         if event.traceparent:
             headers.append(("traceparent", event.traceparent.encode()))
         partition = partition_for(account, self.partition_count)
         row = OutboxRow(topic.name, partition, (key or account).encode(), encode(event), tuple(headers))
         self.outbox.append(row)
+
+    def tell_committed(self) -> None:
+        """Call what waits for the commit; the runtime does, once it has happened."""
+        for call in self.committed:
+            call()
 
     def count(self, topic: str, outcome: str, number: int = 1) -> None:
         """Count `number` events of `topic` with `outcome`."""
@@ -86,7 +93,7 @@ class Transaction:
             (DEAD_LETTER_HEADER_PREFIX + "partition", str(record.partition).encode()),
             (DEAD_LETTER_HEADER_PREFIX + "offset", str(record.offset).encode()),
             (DEAD_LETTER_HEADER_PREFIX + "group", self.agent.encode()),
-            (DEAD_LETTER_HEADER_PREFIX + "message", message.encode()),
+            (DEAD_LETTER_HEADER_PREFIX + "message", message.encode("utf-8", "backslashreplace")),
             (DEAD_LETTER_REASON_HEADER, reason.encode()),
             (DEAD_LETTER_AGENT_HEADER, self.agent.encode()),
         )
@@ -169,15 +176,15 @@ class Transaction:
         return sorted(taken, key=lambda pair: (pair[0].topic, pair[0].partition, pair[0].offset))
 
 
-def encode_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return headers as JSON of [name, text] pairs; latin-1 text holds any byte."""
-    return encode([[name, value.decode("latin-1")] for name, value in headers])
+def encode_headers(headers: Headers) -> bytes:
+    """Return headers as JSON of [name, text or null] pairs; latin-1 text holds any byte."""
+    return encode([[name, None if value is None else value.decode("latin-1")] for name, value in headers])
 
 
-def decode_headers(stored: bytes) -> tuple[tuple[str, bytes], ...]:
+def decode_headers(stored: bytes) -> tuple[tuple[str, bytes | None], ...]:
     """Return what `encode_headers` stored."""
-    pairs = msgspec.json.decode(stored, type=list[tuple[str, str]])
-    return tuple((name, text.encode("latin-1")) for name, text in pairs)
+    pairs = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
+    return tuple((name, None if text is None else text.encode("latin-1")) for name, text in pairs)
 
 
 def _parked_record(row: asyncpg.Record) -> Record:

@@ -98,7 +98,10 @@ class Timekeeper:
         """Do one part; return True when time has moved, False when more remains, None when nothing is due."""
         name = self.agent.name
         async with self._database.transaction() as (sql, driver):
-            if await _due(driver, name, await driver.fetchval(_AT, name)) is None:
+            stands_at = await driver.fetchval(_AT, name)
+            if stands_at is not None:  # said by every worker, whichever of them has moved it
+                WATERMARK_TIMESTAMP.labels(name).set(stands_at.timestamp())
+            if await _due(driver, name, stands_at) is None:
                 return None  # the usual answer, given without the lock
             target = await _due(driver, name, await driver.fetchval(_LOCK, name))
             if target is None:
@@ -157,6 +160,7 @@ class Timekeeper:
             EVENTS.labels(tx.agent, topic, outcome).inc(number)
         for rejection in tx.rejections:
             DEAD_LETTERS.labels(tx.agent, rejection.record.topic, rejection.reason.value).inc()
+        tx.tell_committed()
 
 
 async def _due(driver: Any, agent: str, stands_at: datetime | None) -> Reached | None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import asyncpg
 import msgspec
+from prometheus_client import REGISTRY
 
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from tests.consumers.invoicing.conftest import (
@@ -209,3 +210,18 @@ async def test_each_account_is_billed_when_the_month_is_over_where_it_is(desk: D
     assert await desk.tick(february.replace(hour=7, minute=59)) == []
     assert [invoice.account for invoice in await desk.tick(february.replace(hour=8))] == ["LAX"]
     assert [invoice.issue_date for invoice in desk.invoices] == [date(2013, 2, 1)] * 2
+
+
+async def test_an_invoice_is_counted_when_it_is_committed_and_not_before(desk: Desk) -> None:
+    await desk.take(account("UA"), subscription("UA", item("terminal")))
+    before = _invoices_counted()
+    tx = desk.transaction()
+    async with desk.connection.transaction():
+        await desk.agent.advance(month(2), tx)
+    assert _invoices_counted() == before
+    tx.tell_committed()
+    assert _invoices_counted() == before + 1
+
+
+def _invoices_counted() -> float:
+    return REGISTRY.get_sample_value("fakturo_invoices_total", {"kind": "invoice", "currency": "USD"}) or 0.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fakturo.consumers.runtime import backoff
 from fakturo.consumers.runtime.health import Health, HealthServer
 from fakturo.consumers.runtime.health_checks import agent_checks, code_revision
 from fakturo.consumers.runtime.settings import Settings, load_settings
@@ -135,3 +136,20 @@ def test_the_codes_revision_is_the_highest_number_among_the_migration_files() ->
     folder = Path(__file__).parents[3] / "deploy" / "migrations" / "versions"
     revisions = re.findall(r'^revision = "(\d+)"', "\n".join(p.read_text() for p in folder.glob("0*.py")), re.MULTILINE)
     assert code_revision() == max(revisions)
+
+
+async def test_long_work_in_the_database_is_a_declared_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "BEAT_SECONDS", 0.001)
+    now = [0.0]
+    health = Health("usage", clock=lambda: now[0])
+
+    async def work() -> bool:
+        now[0] = 45.0  # longer than the half minute after which a process would be restarted
+        await asyncio.sleep(0.05)
+        return health.is_live
+
+    async def forget() -> None:
+        """Nothing was opened."""
+
+    assert await backoff.patiently(work, health, "the database", forget)
+    assert health.waiting_for is None

@@ -4,12 +4,14 @@ import asyncio
 from types import SimpleNamespace
 
 import asyncpg
+import msgspec
 import pytest
 from toy_agent import record_of, slice_of
 
 from fakturo.consumers.runtime.errors import DeadLetterFlood
 from fakturo.consumers.runtime.flood import FloodGuard
 from fakturo.consumers.runtime.records import Slice
+from fakturo.consumers.runtime.transaction import decode_headers
 
 PAYMENTS, INVOICES = "billing.payments", "billing.invoices"
 
@@ -108,6 +110,25 @@ async def test_a_body_too_large_never_reaches_the_handler(worker: SimpleNamespac
     await worker.process([slice_of("ok:a", b"x" * 1001, "ok:b")])
     assert worker.toy.calls == [[b"ok:a", b"ok:b"]]
     assert await dead_letters(watch) == [(1, "body_too_large")]
+
+
+async def test_a_long_record_of_ours_is_no_bad_event(worker: SimpleNamespace, watch: asyncpg.Connection) -> None:
+    record = record_of("ok:" + "x" * 2000, 0, topic=INVOICES, sequence=1)
+    await worker.process([Slice(topic=INVOICES, partition=0, start_offset=0, end_offset=1, records=[record])])
+    assert await effects(watch) == ["x" * 2000]
+    assert await dead_letters(watch) == []
+
+
+async def test_a_header_without_value_and_half_a_character_stop_nothing(
+    worker: SimpleNamespace, watch: asyncpg.Connection
+) -> None:
+    record = msgspec.structs.replace(record_of("bad", 0), headers=(("trace", None), ("x", b"\xff")))
+    found = Slice(topic=PAYMENTS, partition=0, start_offset=0, end_offset=1, records=[record])
+    worker.toy.complaint = "it says \ud800"
+    assert (await worker.process([found])).stopped == {}
+    stored = await watch.fetchval("SELECT headers FROM runtime.outbox WHERE topic = 'billing.payments.dlq'")
+    assert decode_headers(stored)[:2] == (("trace", None), ("x", b"\xff"))
+    assert await dead_letters(watch) == [(0, "value_missing")]
 
 
 async def test_a_bug_stops_its_partition_and_skips_nothing(worker: SimpleNamespace, watch: asyncpg.Connection) -> None:

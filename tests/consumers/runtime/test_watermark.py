@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import asyncpg
 import msgspec
+from prometheus_client import REGISTRY
 from toy_agent import START, Slice, record_of, slice_of, tick_value
+
+from fakturo.consumers.runtime.metrics import WATERMARK_TIMESTAMP
 
 PAYMENTS, INVOICES = "billing.payments", "billing.invoices"
 DAY = timedelta(days=1)
@@ -144,3 +147,14 @@ async def test_a_flush_is_left_to_the_worker_that_is_at_it(
     assert await steps(watch) == []
     await worker.time.flush()
     assert await steps(watch) == [("flush", None)]
+
+
+async def test_every_worker_shows_what_time_has_reached_whoever_moved_it(
+    worker: SimpleNamespace, second_worker: SimpleNamespace, watch: asyncpg.Connection
+) -> None:
+    await worker.process(everywhere(1))
+    await worker.time.advance_if_due()
+    WATERMARK_TIMESTAMP.labels("ledger").set(0)  # the second worker is a process of its own
+    await second_worker.time.advance_if_due()
+    shown = REGISTRY.get_sample_value("fakturo_watermark_timestamp_seconds", {"agent": "ledger"})
+    assert shown == (START + DAY).timestamp()

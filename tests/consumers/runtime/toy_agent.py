@@ -40,6 +40,7 @@ class Toy:
     def __init__(self, name: str = "ledger", parts: int = 1) -> None:
         self.name = name
         self.parts = parts
+        self.complaint = "it says bad"
         self.left: dict[datetime, int] = {}
         self.calls: list[list[bytes | None]] = []
         self.before_park: asyncio.Event | None = None
@@ -58,7 +59,7 @@ class Toy:
 
     async def _plain(self, index: int, record: Record, value: str, tx: Transaction) -> None:
         if value == "bad":
-            raise BadEvent(index, DeadLetterReason.VALUE_MISSING, "it says bad")
+            raise BadEvent(index, DeadLetterReason.VALUE_MISSING, self.complaint)
         if value == "bug":
             raise ZeroDivisionError("a bug")
         await self._store(record, "nul\x00" if value == "nul" else value.removeprefix("ok:"), tx)
