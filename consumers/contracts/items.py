@@ -23,6 +23,9 @@ from fakturo.engine.catalog import Product
 from fakturo.schemas.events.contracts import ItemTerms, SubscriptionItem
 
 DAY = timedelta(days=1)
+NUMBER_MAX = 10**9
+AMOUNT_MAX = 10**12
+"""More than this is a slip of the pen; on an invoice it would be more than the books can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,10 @@ def map_item(history: RecordHistory, context: ItemContext) -> SubscriptionItem |
         removed = history.deleted_at() is not None or context.closed_on is not None
         return None if removed else _problem(history, offer)
     start_on, planned_end_on = _planned_days(history, context)
+    if start_on == date.max:
+        return _problem(
+            history, f"starts on {start_on}, which is no day to start on; correct {context.fields.first_day[0]}"
+        )
     if planned_end_on is not None and planned_end_on <= start_on:
         return _problem(history, f"ends on {planned_end_on - DAY}, before it starts on {start_on}")
     end_on = _earliest(planned_end_on, _removed_on(history, context))
@@ -160,12 +167,12 @@ def _terms_at(moment: Moment, context: ItemContext, offer: Product, start_on: da
     own = _own_price(moment.values, fields) if takes_own_price(offer) else None
     if quantity is None and is_licensed(offer):
         return f"has no quantity: fill {fields.quantity[0]}"
-    if quantity is not None and quantity < 0:
-        return f"has the quantity {quantity}; it must not be negative"
+    if quantity is not None and not 0 <= quantity <= NUMBER_MAX:
+        return f"has the quantity {quantity}; it must not be negative, nor above {NUMBER_MAX}"
     if discount is not None and not 0 <= discount <= 100:
         return f"has a discount of {discount} %; correct {fields.discount_percent[0]} to 0 to 100"
-    if own is not None and own < 0:
-        return f"has the unit price {own}; it must not be negative"
+    if own is not None and not 0 <= own * (quantity or 1) <= AMOUNT_MAX:
+        return f"has the unit price {own}; it must not be negative, nor the amount above {AMOUNT_MAX}"
     return ItemTerms(
         effective_from=max(start_on, context.day_of(moment.effective_at)),
         quantity=Decimal(1) if quantity is None else quantity,

@@ -18,6 +18,9 @@ from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import AccountFields, Profile
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Subscription, SubscriptionItem
 
+TERMS_DAYS_MAX = 3650
+"""More is a slip of the pen, and a due date beyond the calendar would stop every bill."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDefaults:
@@ -98,8 +101,9 @@ def _account_version(moment: Moment, fields: AccountFields, defaults: AccountDef
         return f"has the time zone {timezone!r}, which is none of the IANA list; correct {fields.timezone[0]}"
     if currency is None:
         return f"has no currency: fill {fields.currency[0]} or set a catalog"
-    if terms != terms.to_integral_value() or terms < 0:
-        return f"has payment terms of {terms} days; correct {fields.terms_days[0]} to a whole number"
+    if terms != terms.to_integral_value() or not 0 <= terms <= TERMS_DAYS_MAX:
+        text = f"a whole number up to {TERMS_DAYS_MAX}"
+        return f"has payment terms of {terms} days; correct {fields.terms_days[0]} to {text}"
     return AccountVersion(
         effective_at=moment.effective_at,
         recorded_at=moment.recorded_at,

@@ -9,7 +9,7 @@ Source    reference: Salesforce Change Data Capture, change event body and gap e
 
 import re
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date
 from typing import Any
 
 from fakturo.consumers.contracts.profile import Profile
@@ -119,6 +119,8 @@ def _check_date(value: Any, name: str) -> None:
 
 def _is_date(value: Any) -> bool:
     try:
-        return isinstance(value, str) and len(value) == len("2013-01-01") and bool(date.fromisoformat(value))
+        found = date.fromisoformat(value) if isinstance(value, str) and len(value) == len("2013-01-01") else None
     except ValueError:
         return False
+    # In the calendar's first and last year a change of zone would leave it; its very last day means "no end".
+    return found is not None and (MINYEAR < found.year < MAXYEAR or found == date.max)

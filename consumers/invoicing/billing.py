@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fakturo.consumers.invoicing.store import ItemRow
-from fakturo.engine.contracts import item_slices
+from fakturo.engine.contracts import item_slices, request_of
 from fakturo.engine.invoicing import BilledItem, InvoiceHead, build_invoice
 from fakturo.engine.periods import Period
 from fakturo.engine.prices import usage_of
-from fakturo.engine.rating import RateRequest, rate_slices
+from fakturo.engine.rating import rate_slices
 from fakturo.engine.schedule import version_at
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion
 from fakturo.schemas.events.invoices import Invoice, LineTax, Party
@@ -113,15 +113,7 @@ def _metered(row: ItemRow, statement: UsageRated) -> list[BilledItem]:
 def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion) -> list[BilledItem]:
     slices = item_slices(row.item, group.period, version.timezone, group.currency)
     requests = [
-        RateRequest(
-            price=part.price,
-            usage=usage_of(part.terms.quantity if part.licensed_quantity is None else part.licensed_quantity),
-            period=group.period,
-            active=part.period,
-            zone=version.timezone,
-            final=part.final,
-            unit=row.item.unit or "units",
-        )
+        request_of(part, group.period, version.timezone, usage_of(part.terms.quantity), row.item.unit or "")
         for part in slices
     ]
     return [

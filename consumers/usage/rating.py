@@ -4,19 +4,24 @@ Place     statements -> [this] -> `UsageRated`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from fakturo.consumers.usage.folding import dimensions_text, dimensions_values
 from fakturo.consumers.usage.statement_store import DueItem, Group, SliceRange, SliceTotal
-from fakturo.engine.contracts import ItemSlice, item_slices
+from fakturo.engine.contracts import ItemSlice, item_slices, request_of
+from fakturo.engine.errors import PriceError
 from fakturo.engine.meters import Aggregation
 from fakturo.engine.money import ZERO, exact_context
 from fakturo.engine.prices import Usage, grouped_usage, usage_of
-from fakturo.engine.rating import RateRequest, RateResult, rate_slices
+from fakturo.engine.rating import RateResult, rate_slices
 from fakturo.engine.schedule import zone_at
 from fakturo.schemas.events.usage import NextTier, PeriodBounds, RatedSlice, UsageRated
+
+AMOUNT_MINOR_MAX = 10**15
+"""The largest amount of one statement, as the ledger has it for one event: a number that nobody meant stops its item,
+not the books of everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,13 @@ def rate_item(item: Rateable, totals: Sequence[SliceTotal], *, final: bool) -> R
     A running statement is as of the newest event in it, and charges a minimum only when it is `final`.
 
     Raises:
-        PriceError: a total below 0, or a group that no price covers.
+        PriceError: a total below 0, a group that no price covers, or an amount that no book can hold.
     """
     due = item.due
     zone = zone_at(due.versions, due.period.start_at)
     usages = [_usage(due, one, total) for one, total in zip(item.slices, totals, strict=True)]
     requests = [
-        RateRequest(
-            price=one.price,
-            usage=usage,
-            period=due.period,
-            active=one.period,
-            zone=zone,
-            final=final and one.final,
-            unit=due.item.unit or "units",
-        )
+        replace(request_of(one, due.period, zone, usage, due.item.unit or ""), final=final and one.final)
         for one, usage in zip(item.slices, usages, strict=True)
     ]
     results = rate_slices(requests)
@@ -91,6 +88,11 @@ def _statement(
     with exact_context():
         quantity = sum((one.quantity for one in slices), ZERO)
         amount_exact = sum((one.amount_exact for one in slices), ZERO)
+    amount_minor = sum(one.amount_minor for one in slices)
+    if abs(amount_minor) > AMOUNT_MINOR_MAX:
+        raise PriceError(
+            "amount_too_large", f"{quantity:f} of meter {meter.code} would cost {amount_exact:f}", "amount"
+        )
     return UsageRated(
         account=due.account_id,
         subscription_id=due.subscription_id,
@@ -101,7 +103,7 @@ def _statement(
         period=PeriodBounds(start=due.period.start_at, end=due.period.end_at),
         quantity=quantity,
         amount_exact=amount_exact,
-        amount_minor=sum(one.amount_minor for one in slices),
+        amount_minor=amount_minor,
         currency=due.currency,
         as_of=due.period.end_at if final else _newest(totals, due.period.start_at),
         slices=tuple(slices),

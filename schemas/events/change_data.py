@@ -4,7 +4,7 @@ Place     salesforce bridge or simulator -> `sf.cdc.*` -> [this] -> contracts ag
 Form      decimals as strings, dates `YYYY-MM-DD`, datetimes ISO Z, compounds dotted (`BillingAddress.Street`).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 
 import msgspec
 
@@ -83,9 +83,11 @@ def decode_change(value: bytes | None) -> ChangeRecord:
     if change.v != 1:
         raise SchemaError(Reason.UNKNOWN_SHAPE, f"version {change.v} of the change record is not known", "$.v")
     try:
-        change.committed_at  # noqa: B018 - computed for its range check
-    except OverflowError as error:
-        raise SchemaError(Reason.INVALID_TIME, f"{change.commit.ts} ms is no date", "$.commit.ts") from error
+        is_in_range = MINYEAR < change.committed_at.year < MAXYEAR  # at the edges a change of zone would leave it
+    except OverflowError:
+        is_in_range = False
+    if not is_in_range:
+        raise SchemaError(Reason.INVALID_TIME, f"{change.commit.ts} ms is no date", "$.commit.ts")
     return change
 
 

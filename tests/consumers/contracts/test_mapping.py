@@ -129,6 +129,17 @@ def test_a_zone_that_does_not_exist_is_a_sentence_and_the_last_good_version_stay
     assert "Mars/Base" in problems[0].message
 
 
+def test_terms_beyond_the_calendar_are_a_sentence_and_the_last_good_version_stays(crm: SimpleNamespace) -> None:
+    changes = [
+        crm.order_of_american()[0],
+        crm.change("Account", crm.ACCOUNT_ID, "2013-03-05T10:00:00Z", "UPDATE", Fakturo_Terms_Days__c="99999999"),
+    ]
+    account, problems = map_account(_histories(changes)[crm.ACCOUNT_ID], "AA", PROFILE, DEFAULTS)
+    assert account is not None
+    assert [version.terms_days for version in account.versions] == [30]
+    assert "a whole number up to 3650" in problems[0].message
+
+
 def test_a_quantity_changed_after_the_start_holds_from_the_local_day_of_its_commit(
     crm: SimpleNamespace, offers: Offers
 ) -> None:
@@ -267,6 +278,8 @@ def test_what_is_missing_is_said_in_a_sentence(
         (4, {"Quantity": None}, "has no quantity"),
         (4, {"EndDate": "2012-12-31"}, "ends on 2012-12-31, before it starts on 2013-01-01"),
         (4, {"Fakturo_Discount_Percent__c": "120"}, "a discount of 120 %"),
+        (4, {"ServiceDate": "9999-12-31"}, "no day to start on"),
+        (4, {"Quantity": "1" + "0" * 20}, "nor above 1000000000"),
     ],
 )
 def test_what_cannot_be_billed_is_said_in_a_sentence(

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from fakturo.consumers.contracts.history import Fact, RecordHistory
 from fakturo.consumers.contracts.profile import load_profile
 from fakturo.consumers.contracts.reducer import RecordState, check_values, facts_of
+from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.events.change_data import ChangeRecord, Commit
+from fakturo.schemas.events.change_data import ChangeRecord, Commit, decode_change
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -134,3 +135,19 @@ def test_changes_in_any_order_give_the_state_of_the_order_of_commits(
     ]
     history = RecordHistory.of("OrderItem", "802NY0000000006YAA", facts)
     assert {name: history.value([name]) for name in expected} == expected
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-30"])
+def test_a_day_at_the_edge_of_the_calendar_is_refused_but_for_the_very_last(day: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        check_values({"EndDate": day}, "OrderItem", load_profile())
+    assert caught.value.reason is Reason.INVALID_TIME
+    check_values({"EndDate": "9999-12-31"}, "OrderItem", load_profile())
+
+
+def test_a_commit_at_the_edge_of_the_calendar_is_refused() -> None:
+    first_day_ms = -62_135_596_800_000
+    change = {"v": 1, "entity": "Order", "recordId": "802NY0000000006YAA", "changeType": "DELETE", "values": {}}
+    with pytest.raises(SchemaError) as caught:
+        decode_change(encode({**change, "commit": {"ts": first_day_ms}}))
+    assert caught.value.reason is Reason.INVALID_TIME

@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import asyncpg
 import pytest
 
+from fakturo.consumers.runtime.isolation import handle_isolated
 from fakturo.consumers.usage.handler import UsageAgent
 from tests.consumers.usage.conftest import (
     BY_REGION,
@@ -256,6 +258,26 @@ async def test_an_item_that_cannot_be_rated_waits_for_its_contract_and_the_other
     assert [name for name, *_ in desk.finals()] == ["calls"]
     problem = await desk.connection.fetchval("SELECT problem FROM usage.subscription_item WHERE problem IS NOT NULL")
     assert "below 0" in problem
+
+
+async def test_an_amount_that_no_book_can_hold_stops_its_item_and_nobody_else(desk: Desk) -> None:
+    await desk.sign(account(), subscription(item("huge", TOKENS), item("calls")))
+    await desk.hand_in(desk.usage("1", data={"tokens": "999999999999999999999999"}))
+    assert [one.subscription_item for one in await desk.flush()] == ["calls"]
+    await desk.tick(MARCH)
+    assert [name for name, *_ in desk.finals()] == ["calls"]
+    problem = await desk.connection.fetchval("SELECT problem FROM usage.subscription_item WHERE problem IS NOT NULL")
+    assert "amount_too_large" in problem
+
+
+async def test_an_id_too_long_to_be_found_by_is_dead_lettered_alone(desk: Desk) -> None:
+    await desk.sign(account(), subscription(item("calls")))
+    tx = desk.transaction()
+    async with desk.connection.transaction():
+        records = [desk.usage("1"), desk.usage(Random(1).randbytes(4000).hex()), desk.usage("2")]
+        await handle_isolated(desk.agent, records, tx)
+    assert await desk.stored() == ["1", "2"]
+    assert reasons(tx) == ["rejected_by_database"]
 
 
 async def test_many_items_are_worked_off_in_bounded_calls(desk: Desk) -> None:
