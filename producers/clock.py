@@ -23,6 +23,7 @@ from fakturo.consumers.runtime.health import Health, HealthServer
 from fakturo.consumers.runtime.health_checks import broker_check, database_check, driver_url
 from fakturo.consumers.runtime.logs import configure_logs
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.producers.publisher import make_producer, stop_producer
 from fakturo.schemas.codec import encode
 from fakturo.schemas.envelope import Event, event_of
 from fakturo.schemas.events.clock import ClockAdvanced
@@ -138,12 +139,10 @@ class ClockDriver:
             await asyncio.sleep(LEASE_SECONDS)
 
     async def _drive(self, connection: asyncpg.Connection) -> None:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka, enable_idempotence=True, request_timeout_ms=10_000
-        )
-        await asyncio.wait_for(producer.start(), 20)
-        log.info("the clock ticks", interval_seconds=self._interval_seconds)
+        producer = make_producer(self._settings.kafka)
         try:
+            await asyncio.wait_for(producer.start(), 20)
+            log.info("the clock ticks", interval_seconds=self._interval_seconds)
             while True:
                 await connection.execute("SELECT 1")  # the lease is as alive as the session that holds it
                 at = self.next_at()
@@ -154,8 +153,7 @@ class ClockDriver:
                 self._said_at = -SAY_SECONDS
                 await asyncio.sleep(self._interval_seconds)
         finally:
-            with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), 3)
+            await stop_producer(producer, seconds=3)
 
     def _say(self, reason: str) -> None:
         self.health.waiting(reason)

@@ -41,6 +41,7 @@ def make_producer(
     transactional_id: str | None = None,
     linger_ms: int = 0,
     request_timeout_ms: int = 10_000,
+    batch_bytes_max: int = BATCH_BYTES_MAX,
     environment: Mapping[str, str] = os.environ,
 ) -> AIOKafkaProducer:
     """Return a producer that is not started yet; it must be made on the event loop that will use it.
@@ -54,7 +55,7 @@ def make_producer(
         enable_idempotence=True,
         acks="all",
         linger_ms=linger_ms,
-        max_batch_size=BATCH_BYTES_MAX,
+        max_batch_size=batch_bytes_max,
         max_request_size=REQUEST_BYTES_MAX,
         request_timeout_ms=request_timeout_ms,
         **security_options(environment),

@@ -21,6 +21,7 @@ from aiokafka.structs import ConsumerRecord
 from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.producers.clock import tick
+from fakturo.producers.publisher import make_producer
 from fakturo.producers.simulate.flights import UsageRecord, usage_records
 from fakturo.producers.simulate.flights_contracts import change_lines
 from fakturo.producers.simulate.payments import payments_of
@@ -47,13 +48,7 @@ Progress = Callable[[int], None]
 @asynccontextmanager
 async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """Open an idempotent producer (acks from all in-sync replicas) for the driver."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka,
-        enable_idempotence=True,
-        max_batch_size=BATCH_BYTES,
-        max_request_size=4 * BATCH_BYTES,
-        request_timeout_ms=60_000,
-    )
+    producer = make_producer(settings.kafka, request_timeout_ms=60_000, batch_bytes_max=BATCH_BYTES)
     await producer.start()
     try:
         yield producer
