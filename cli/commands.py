@@ -178,19 +178,20 @@ def dead_letters_replay(
     letters: Annotated[list[int], typer.Argument(help="Numbers as `list` shows them.")],
     home: HomeOption = HOME,
     value: Annotated[Path | None, typer.Option(help="Publish this mended body instead (one letter).")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Publish dead letters on the topic they came from; identity makes it safe to do twice."""
     from fakturo.cli import dead_letters as subject
 
-    raise typer.Exit(subject.replay(home, letters, value))
+    raise typer.Exit(subject.replay(home, letters, value, as_json=as_json))
 
 
 @dead_letters.command("discard")
-def dead_letters_discard(letters: list[int], home: HomeOption = HOME) -> None:
+def dead_letters_discard(letters: list[int], home: HomeOption = HOME, as_json: AsJson = False) -> None:
     """Set dead letters aside for good; they stay in the book."""
     from fakturo.cli import dead_letters as subject
 
-    raise typer.Exit(subject.discard(home, letters))
+    raise typer.Exit(subject.discard(home, letters, as_json=as_json))
 
 
 @topics.command("list")
@@ -202,11 +203,11 @@ def topics_list(as_json: AsJson = False) -> None:
 
 
 @topics.command("apply")
-def topics_apply(home: HomeOption = HOME) -> None:
+def topics_apply(home: HomeOption = HOME, as_json: AsJson = False) -> None:
     """Create the topics that are missing, on FAKTURO_KAFKA or the embedded broker."""
     from fakturo.cli import topics as subject
 
-    subject.apply(home)
+    subject.apply(home, as_json=as_json)
 
 
 @app.command()

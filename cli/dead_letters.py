@@ -58,18 +58,19 @@ def show(home: Path, letter_id: int, *, as_json: bool) -> int:
     return 0
 
 
-def replay(home: Path, letters: list[int], mended: Path | None) -> int:
+def replay(home: Path, letters: list[int], mended: Path | None, *, as_json: bool) -> int:
     """Publish letters again on their topics, one with a mended body if given; return the exit status."""
     value = mended.read_bytes() if mended else None
     if value is not None and len(letters) != 1:
         raise SettingsFault("--value mends one letter: name one number")
     done = _write(home, lambda connection: replay_letters(connection, letters, value=value))
-    return _report(done, "published again")
+    return _report(done, "published again", as_json=as_json)
 
 
-def discard(home: Path, letters: list[int]) -> int:
+def discard(home: Path, letters: list[int], *, as_json: bool) -> int:
     """Set letters aside; return the exit status."""
-    return _report(_write(home, lambda connection: discard_letters(connection, letters)), "set aside")
+    done = _write(home, lambda connection: discard_letters(connection, letters))
+    return _report(done, "set aside", as_json=as_json)
 
 
 def _write(home: Path, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result | UnknownLetter:
@@ -85,10 +86,13 @@ def _write(home: Path, work: Callable[[asyncpg.Connection], Awaitable[Result]]) 
     return asyncio.run(connected())
 
 
-def _report(done: list[DeadLetter] | UnknownLetter, what: str) -> int:
+def _report(done: list[DeadLetter] | UnknownLetter, what: str, *, as_json: bool) -> int:
     if isinstance(done, UnknownLetter):
         errors.print(f"fakturo dlq: {done}; nothing was done")
         return 1
+    if as_json:
+        print_json([{**_row(letter), "status": str(letter.status)} for letter in done])
+        return 0
     for letter in done:
         console.print(f"{letter.id} ({letter.topic}, {letter.reason}) {what}", highlight=False)
     return 0

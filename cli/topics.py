@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from fakturo.cli.connect import settings_of
-from fakturo.cli.output import console, print_rows
+from fakturo.cli.output import console, print_json, print_rows
 from fakturo.consumers.runtime.topic_admin import apply_topics
 from fakturo.schemas.topics import TOPICS
 
@@ -25,9 +25,12 @@ def show(*, as_json: bool) -> None:
     print_rows("Topics", rows, empty="There are no topics.", as_json=as_json)
 
 
-def apply(home: Path) -> None:
+def apply(home: Path, *, as_json: bool) -> None:
     """Create what is missing and say what was."""
     created = asyncio.run(apply_topics(settings_of(home)))
+    if as_json:
+        print_json({"created": created})
+        return
     console.print(f"Created {len(created)} topics." if created else "All topics are there.")
     for name in created:
         console.print(f"  {name}")

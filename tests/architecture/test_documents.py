@@ -58,6 +58,18 @@ def test_the_readme_names_every_command() -> None:
     assert [name for name in commands if not re.search(rf"`(?:fakturo )?{name}\b", text)] == []
 
 
+def test_every_command_that_tells_something_tells_it_to_programs_too() -> None:
+    # The rest runs until it is told to stop, shows progress, or writes its result to a file.
+    silent = {"up", "down", "agent", "demo", "replay", "migrate", "bench usage", "bench year", "bench contracts"}
+    root = typer.main.get_command(app)
+    found = {}
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        for child, leaf in getattr(command, "commands", {"": command}).items():
+            found[f"{name} {child}".strip()] = leaf
+    without = {name for name, leaf in found.items() if not any("--json" in option.opts for option in leaf.params)}
+    assert without <= silent
+
+
 def test_every_reader_of_ours_reads_what_is_committed_and_every_writer_is_idempotent() -> None:
     writers = {module.where for module in modules() if "AIOKafkaProducer(" in module.source}
     # The relay's is transactional, which includes it; the publisher's are idempotent.
