@@ -20,7 +20,7 @@ from fakturo.consumers.runtime.health import Health
 from fakturo.consumers.runtime.metrics import DEAD_LETTERS, EVENTS, WATERMARK_TIMESTAMP
 from fakturo.consumers.runtime.outbox import write_out
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.consumers.runtime.transaction import CONTENT_TYPE, OutboxRow, Transaction
+from fakturo.consumers.runtime.transaction import CONTENT_TYPE, OutboxRow, Transaction, traceparent_of
 from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason
 from fakturo.schemas.envelope import event_of
@@ -128,19 +128,18 @@ class Timekeeper:
         if self._settings.interim_seconds == 0:
             await self.agent.flush(tx)
         await tx.driver.execute(_MOVE, tx.agent, reached.at, reached.recorded_at)
-        value = encode(
-            event_of(
-                agent=tx.agent,
-                event_type=CLOCK_ADVANCED,
-                id=f"clock/{tx.agent}/{reached.at.isoformat()}",
-                subject=None,
-                time=reached.at,
-                data=ClockAdvanced(at=reached.at),
-                recorded_at=reached.recorded_at,
-            )
+        event = event_of(
+            agent=tx.agent,
+            event_type=CLOCK_ADVANCED,
+            id=f"clock/{tx.agent}/{reached.at.isoformat()}",
+            subject=None,
+            time=reached.at,
+            data=ClockAdvanced(at=reached.at),
+            recorded_at=reached.recorded_at,
         )
+        value, headers = encode(event), (CONTENT_TYPE, ("traceparent", traceparent_of(event)))
         tx.outbox += [
-            OutboxRow(topic.name, partition, CLOCK_KEY if topic.compacted else None, value, (CONTENT_TYPE,))
+            OutboxRow(topic.name, partition, CLOCK_KEY if topic.compacted else None, value, headers)
             for topic in written_by(tx.agent)
             for partition in range(self._settings.partitions)
         ]

@@ -1,6 +1,7 @@
 """The processor on a real Postgres: each record applied once, whatever is delivered, bad, or goes wrong in between."""
 
 import asyncio
+import re
 from types import SimpleNamespace
 
 import asyncpg
@@ -250,3 +251,13 @@ async def test_a_lock_held_by_a_frozen_worker_is_waited_for_and_said(
     await waiting
     assert await effects(watch) == ["a"]
     assert worker.health.waiting_for is None
+
+
+async def test_every_event_of_ours_carries_a_trace_that_a_rerun_gives_again(
+    worker: SimpleNamespace, watch: asyncpg.Connection
+) -> None:
+    await worker.process([slice_of("ok:a", "ok:a", "ok:b")])
+    rows = await watch.fetch("SELECT headers FROM runtime.outbox WHERE topic = 'billing.ledger' ORDER BY id")
+    one, again, other = (dict(decode_headers(row["headers"]))["traceparent"] for row in rows)
+    assert re.fullmatch(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-00", one or b"")
+    assert one == again != other
