@@ -3,7 +3,6 @@
 Place     invoicing.invoice, ledger.* -> [this] -> compared with kpi.value. None of engine/kpi is used.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -105,16 +104,16 @@ def _values(
     invoices: list[_Invoice], settled: list[_Settled], movements: list[_Movement], as_of: date, digits: int
 ) -> dict[tuple[str, str], Decimal | None]:
     unit = 10**digits
-    owed = Fraction(_sum(m.amount_minor for m in movements if m.code == "1200"), unit)
+    owed = Fraction(sum(m.amount_minor for m in movements if m.code == "1200"), unit)
     values: dict[tuple[str, str], Decimal | None] = {("open_receivables", "now"): _rounded(owed, digits)}
     for window, days in WINDOW_DAYS.items():
         after = BEGINNING if days is None else as_of - timedelta(days=days)
         billed = [invoice for invoice in invoices if invoice.issued_on > after]
-        revenue = Fraction(_sum(invoice.net_minor for invoice in billed), unit)
-        cost = Fraction(_sum(m.amount_minor for m in movements if m.code != "1200" and m.on > after), unit)
+        revenue = Fraction(sum(invoice.net_minor for invoice in billed), unit)
+        cost = Fraction(sum(m.amount_minor for m in movements if m.code != "1200" and m.on > after), unit)
         paid = [fact for fact in settled if fact.paid_on > after]
-        amount = _sum(fact.amount_minor for fact in paid)
-        weighted = _sum(fact.amount_minor * fact.days for fact in paid)
+        amount = sum(fact.amount_minor for fact in paid)
+        weighted = sum(fact.amount_minor * fact.days for fact in paid)
         customers = len({invoice.account for invoice in billed})
         values["revenue", window] = _rounded(revenue, digits)
         values["average_invoice", window] = _ratio(revenue, len(billed), digits)
@@ -122,17 +121,13 @@ def _values(
         values["lifetime_value", window] = _rounded(revenue - cost, digits)
         values["payment_delay", window] = _ratio(Fraction(weighted), amount, 4)
         if days is not None:
-            gross = Fraction(_sum(invoice.gross_minor for invoice in billed), unit)
+            gross = Fraction(sum(invoice.gross_minor for invoice in billed), unit)
             values["dso", window] = _ratio(owed * days, gross, 4)
     return values
 
 
 def _is(fact: _Invoice | _Settled | _Movement, account: str, currency: str) -> bool:
     return fact.currency == currency and account in (PORTFOLIO, fact.account)
-
-
-def _sum(amounts: Iterable[int]) -> int:
-    return sum(amounts)
 
 
 def _ratio(numerator: Fraction, denominator: Fraction | int, digits: int) -> Decimal | None:
