@@ -18,6 +18,7 @@ class DeadLetterReason(StrEnum):
     INVALID_AMOUNT = "invalid_amount"
     IDENTITY_CONFLICT = "identity_conflict"
     REFERENCE_NEVER_CAME = "reference_never_came"
+    REFUSED_BY_BOOK = "refused_by_book"
     REJECTED_BY_DATABASE = "rejected_by_database"
 
 

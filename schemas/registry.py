@@ -12,7 +12,20 @@ import msgspec
 
 from fakturo.schemas import topics
 from fakturo.schemas.envelope import Event
-from fakturo.schemas.events import clock, collections, contracts, documents, invoices, kpis, ledger, payments, usage
+from fakturo.schemas.events import (
+    catalog,
+    clock,
+    collections,
+    contracts,
+    credit,
+    documents,
+    invoices,
+    kpis,
+    ledger,
+    payments,
+    requests,
+    usage,
+)
 from fakturo.schemas.events.change_data import ChangeRecord
 from fakturo.schemas.topics import Topic
 
@@ -67,6 +80,8 @@ SHAPES: tuple[Shape, ...] = (
     Shape(name=USAGE, struct=Event[dict[str, Any]], read=True, topics=(topics.USAGE,)),
     *_usage_shapes((usage.USAGE_CORRECTED,), topics.USAGE),
     *_shapes(payments.TYPES, topics.PAYMENTS),
+    *_shapes(requests.TYPES, topics.REQUESTS),
+    *_shapes(catalog.TYPES, topics.CATALOG),
     Shape(
         name=topics.CLOCK_ADVANCED,
         struct=Event[clock.ClockAdvanced],
@@ -77,6 +92,7 @@ SHAPES: tuple[Shape, ...] = (
     *_usage_shapes((usage.USAGE_RATED,), topics.RATED),
     *_usage_shapes((usage.THRESHOLD_CROSSED,), topics.ALERTS),
     *_shapes(invoices.TYPES, topics.INVOICES),
+    *_shapes(credit.TYPES, topics.INVOICES),
     *_shapes(ledger.TYPES, topics.LEDGER),
     *_shapes(kpis.TYPES, topics.KPIS),
     *_shapes(collections.TYPES, topics.COLLECTIONS),

@@ -2,9 +2,11 @@
 
 Place     `fakturo topics apply` creates these; agents and producers name topics only through this file, so a
           reader who wants to know where an event goes next looks here.
-Flow      sf.cdc.* -> contracts -> billing.contracts -> usage, invoicing, kpi
+Flow      sf.cdc.*, billing.catalog -> contracts -> billing.contracts -> usage, invoicing, kpi
           billing.usage -> usage -> billing.rated -> invoicing -> billing.invoices -> ledger, kpi
+          billing.requests -> invoicing
           billing.payments -> ledger -> billing.ledger -> kpi -> billing.kpis
+          billing.ledger -> invoicing, back: what was paid (feedback, so it does not hold invoicing's time)
 """
 
 from dataclasses import dataclass
@@ -26,8 +28,9 @@ class Topic:
     """One topic.
 
     `owner` is the agent that alone writes it, or None where others write it (then there is no sequence to check).
-    `readers` are our agents' names. `retention_days` None keeps for ever; a compacted topic keeps the last record
-    of each key, so its sequence may jump forward.
+    `readers` are our agents' names; those among `feedback_readers` read what came of their own output, so its ticks do
+    not hold their time (it would wait for itself). `retention_days` None keeps for ever; a compacted topic keeps the
+    last record of each key, so its sequence may jump forward.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Topic:
     owner: str | None
     readers: tuple[str, ...]
     description: str
+    feedback_readers: tuple[str, ...] = ()
     compacted: bool = False
     retention_days: int | None = 7
     body_bytes_max: int = BODY_BYTES_MAX
@@ -78,6 +82,22 @@ PAYMENTS = Topic(
     description="Payments received, failed, refunded and charged back, from banks and payment providers.",
     retention_days=30,
 )
+REQUESTS = Topic(
+    name="billing.requests",
+    key="account",
+    owner=None,
+    readers=("invoicing",),
+    description="What people ask of invoicing: credit, coupons, points, approvals, voids, write-offs, credit notes.",
+    retention_days=30,
+)
+CATALOG = Topic(
+    name="billing.catalog",
+    key="catalog",
+    owner=None,
+    readers=("contracts",),
+    description="Price lists as they were published, each whole.",
+    retention_days=None,
+)
 CONTRACTS = Topic(
     name="billing.contracts",
     key="account/kind/id",
@@ -108,7 +128,7 @@ INVOICES = Topic(
     key="account",
     owner="invoicing",
     readers=("ledger", "kpi"),
-    description="Invoices and credit notes: what accounting consumes.",
+    description="Invoices, credit notes, and what became of credit and points: what accounting consumes.",
     retention_days=None,
 )
 LEDGER = Topic(
@@ -154,7 +174,7 @@ RELAY_PROGRESS = Topic(
     retention_days=None,
 )
 
-INPUT_TOPICS = (*SF_TOPICS, USAGE, PAYMENTS)
+INPUT_TOPICS = (*SF_TOPICS, CATALOG, USAGE, REQUESTS, PAYMENTS)
 """The topics that others write and that the clock driver ticks."""
 
 OUTPUT_TOPICS = (CONTRACTS, RATED, ALERTS, INVOICES, LEDGER, KPIS)

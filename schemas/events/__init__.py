@@ -2,13 +2,29 @@
 
 import msgspec
 
-from fakturo.schemas.events import clock, collections, contracts, documents, invoices, kpis, ledger, payments, usage
+from fakturo.schemas.events import (
+    catalog,
+    clock,
+    collections,
+    contracts,
+    credit,
+    documents,
+    invoices,
+    kpis,
+    ledger,
+    payments,
+    requests,
+    usage,
+)
 
 EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
     **clock.TYPES,
     **contracts.TYPES,
     **usage.TYPES,
     **invoices.TYPES,
+    **credit.TYPES,
+    **requests.TYPES,
+    **catalog.TYPES,
     **payments.TYPES,
     **ledger.TYPES,
     **kpis.TYPES,

@@ -19,7 +19,10 @@ SUBSCRIPTION_ENDED = "fakturo.subscription.ended.v1"
 
 
 class AccountVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account was from `effective_at` on; the first version holds for all time before the second."""
+    """What an account was from `effective_at` on; the first version holds for all time before the second.
+
+    `bill_to` is the account that gets the invoices (a parent that pays for its children), None for the account itself.
+    """
 
     effective_at: Instant
     recorded_at: Instant
@@ -30,6 +33,10 @@ class AccountVersion(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
     vat_id: str | None = None
     locale: str | None = None
+    address: str | None = None
+    tax_exempt: bool = False
+    bill_to: str | None = None
+    split_by_cost_centre: bool = False
 
 
 class AccountChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +70,34 @@ class PriceVersion(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
+class TaxRate(msgspec.Struct, frozen=True, kw_only=True):
+    """A country's rate of a tax category from a date on; `rate_percent` "19" means 19 %."""
+
+    country: str
+    category: str
+    effective_from: date
+    rate_percent: Decimal
+
+
 class ItemTax(msgspec.Struct, frozen=True, kw_only=True):
-    """The tax that an item's lines carry. `rate_percent` "8.875" means 8.875 %."""
+    """The tax that an item's lines carry. `rate_percent` "8.875" means 8.875 %.
+
+    With `by_country`, seller, customer and date decide (engine/tax), `rate_percent` is 0 and says nothing, and `rates`
+    are the price list's own rates, which go before the table that is built in.
+    """
 
     category: str
     rate_percent: Decimal
     prices_include_tax: bool = False
+    by_country: bool = False
+    rates: tuple[TaxRate, ...] = ()
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Local dates on which an item is not billed: from `start_on` up to, not including, `end_on` (None: until told)."""
+
+    start_on: date
+    end_on: date | None = None
 
 
 class ItemTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +114,14 @@ class ItemTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscriptionItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One product on a subscription, from `service_start_on` up to, not including, `service_end_on` (local dates)."""
+    """One product on a subscription, from `service_start_on` up to, not including, `service_end_on` (local dates).
+
+    `billing` is `arrears` (after the period) or `advance` (at its start). A billing period is `billing_months` long, 0
+    for a one-time charge, which falls due on the day that service starts. Periods are counted from `anchor_on`; None
+    means calendar months, quarters or years. Nothing is charged before `trial_until_on` and in `pauses`.
+    `price_change` is `immediate` (a new price version splits the period) or `next_period`. With `allowance_months`,
+    tiers, free units, caps and minimums count over that many months and each bill is the difference to what was billed.
+    """
 
     subscription_item: str
     product_code: str
@@ -98,10 +134,86 @@ class SubscriptionItem(msgspec.Struct, frozen=True, kw_only=True):
     tax: ItemTax
     meter: MeterDefinition | None = None
     unit: str | None = None
+    billing_months: int = 1
+    anchor_on: date | None = None
+    trial_until_on: date | None = None
+    pauses: tuple[Pause, ...] = ()
+    price_change: str = "immediate"
+    allowance_months: int | None = None
+    cost_centre: str | None = None
+
+
+class Seller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who issues the invoices. Numbers are gapless by seller and series.
+
+    `tax_registrations` are the countries beyond its own in which it charges the local tax to customers without a VAT
+    id.
+    """
+
+    code: str
+    name: str
+    country: str
+    timezone: str = "UTC"
+    currency: str | None = None
+    vat_id: str | None = None
+    address: str | None = None
+    invoice_series: str = "INV"
+    credit_note_series: str = "CN"
+    tax_registrations: tuple[str, ...] = ()
+    tax_rounding: str = "group"
+
+
+class Coupon(msgspec.Struct, frozen=True, kw_only=True):
+    """A discount on invoices: `percent` of the lines it covers, or `amount_minor` of `currency`; one of the two.
+
+    `duration` is `once`, `periods` (so many invoices: `periods`) or `forever`. Coupons apply by ascending `priority`,
+    then code, each on what the one before left; one that is not `stackable` is used alone. `budget_minor` bounds what
+    all customers together may save by it. `products` are the product codes it covers; empty: all.
+    """
+
+    code: str
+    description: str
+    percent: Decimal | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    duration: str = "once"
+    periods: int | None = None
+    priority: int = 100
+    stackable: bool = True
+    budget_minor: int | None = None
+    products: tuple[str, ...] = ()
+    expires_on: date | None = None
+
+
+class Commitment(msgspec.Struct, frozen=True, kw_only=True):
+    """A minimum of `amount_minor`, net, for the term from `start_on` up to `end_on`; what is short is trued up."""
+
+    amount_minor: int
+    start_on: date
+    end_on: date
+
+
+class LoyaltyProgramme(msgspec.Struct, frozen=True, kw_only=True):
+    """Points earned on net spend and redeemed as a discount.
+
+    `points_per_unit` points for each whole major unit of currency spent, each worth `point_amount` major units when
+    redeemed; `redemption_percent` of them are expected to be (IFRS 15); unused ones expire after `expires_months`.
+    """
+
+    code: str
+    points_per_unit: Decimal
+    point_amount: Decimal
+    redemption_percent: Decimal = Decimal(100)
+    expires_months: int | None = None
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
-    """A subscription with all its items, those that ended too. `ended_on` is exclusive, None while it runs on."""
+    """A subscription with all its items, those that ended too. `ended_on` is exclusive, None while it runs on.
+
+    With `auto_renew` it goes on for another `term_months` at the end of each term. `spend_cap_minor` bounds the net
+    amount of one billing period; unbilled usage of `billing_threshold_minor` is billed at once. Without a `seller` it
+    is the one of the settings.
+    """
 
     subscription_id: str
     account: str
@@ -110,6 +222,15 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     ended_on: date | None
     items: tuple[SubscriptionItem, ...]
     recorded_at: Instant
+    seller: Seller | None = None
+    coupons: tuple[Coupon, ...] = ()
+    commitment: Commitment | None = None
+    loyalty: LoyaltyProgramme | None = None
+    spend_cap_minor: int | None = None
+    billing_threshold_minor: int | None = None
+    auto_renew: bool = False
+    term_months: int | None = None
+    approval_required: bool = False
 
 
 TYPES: dict[str, type[msgspec.Struct]] = {

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -27,14 +28,22 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineTax(msgspec.Struct, frozen=True, kw_only=True):
-    """The tax category and rate of a line."""
+    """The tax category and rate of a line. `country` is whose tax it is, where that was looked up."""
 
     category: str
     rate_percent: Decimal
+    country: str | None = None
+    prices_include_tax: bool = False
 
 
 class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: `amount_exact` as rated, `amount_minor` rounded once; negative on a credit."""
+    """One line: `amount_exact` as rated, `amount_minor` rounded once; negative on a credit.
+
+    Amounts are net, also where prices include tax. `kind` is `charge`, `correction` (of the line that `corrects`
+    names), `reversal` (takes that line back), `one_time` or `true_up`. `account` is the customer that used it, where a
+    parent account pays. `tax_minor` is the line's share of its tax group, by largest remainder. `phrases` is the
+    explanation as data, from which engine/explanations makes the sentence in any language it knows.
+    """
 
     line_id: str
     subscription_item: str
@@ -50,6 +59,11 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     unit_amount: Decimal | None = None
     price_hash: str | None = None
     corrects: str | None = None
+    kind: str = "charge"
+    account: str | None = None
+    cost_centre: str | None = None
+    tax_minor: int | None = None
+    phrases: tuple[Any, ...] = ()
 
 
 class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,17 +73,51 @@ class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
     rate_percent: Decimal
     taxable_minor: int
     tax_minor: int
+    country: str | None = None
+    note: str | None = None
 
 
 class InvoiceDiscount(msgspec.Struct, frozen=True, kw_only=True):
-    """A discount on the invoice as a whole (coupons and credits; a line's own discount is in its amount)."""
+    """A discount on the invoice as a whole, net and negative (a line's own discount is in its amount).
+
+    `kind` is `spend_cap`, `coupon`, `promotional_credit` or `loyalty`; `code` names the coupon, grant or programme.
+    """
 
     description: str
     amount_minor: int
+    kind: str = "coupon"
+    code: str | None = None
+
+
+class CreditApplied(msgspec.Struct, frozen=True, kw_only=True):
+    """Prepaid credit that pays a part of the total: `amount_minor` above 0 of the grant `grant_id`."""
+
+    grant_id: str
+    amount_minor: int
+
+
+class LoyaltyMovement(msgspec.Struct, frozen=True, kw_only=True):
+    """What an invoice does to a customer's points, and what of its revenue waits for their redemption.
+
+    `deferred_minor` is the part of the subtotal that belongs to the points earned, `released_minor` what earlier
+    invoices had deferred for the points redeemed.
+    """
+
+    programme: str
+    points_earned: int = 0
+    points_redeemed: int = 0
+    deferred_minor: int = 0
+    released_minor: int = 0
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole invoice or credit note. total = subtotal + tax; amount due = total - credits applied."""
+    """A whole invoice or credit note.
+
+    subtotal = sum of the lines + sum of the discounts; total = subtotal + tax; amount due = total - credits applied.
+    A credit note has the same form and its amounts are negative; `corrects` names the invoice; it applies no credit.
+    `seller_code` names the seller, `accounts` the children that a parent pays for, `notes` what tax law wants said.
+    `reissues` names the void invoice that this one stands for; `reason` says why a credit note or void came about.
+    """
 
     invoice_id: str
     number: str | None
@@ -93,6 +141,15 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     price_versions: tuple[str, ...]
     revision: int = 1
     recorded_at: Instant | None = None
+    status: str = "open"
+    seller_code: str | None = None
+    cost_centre: str | None = None
+    accounts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    credits: tuple[CreditApplied, ...] = ()
+    loyalty: LoyaltyMovement | None = None
+    reissues: str | None = None
+    reason: str | None = None
 
 
 TYPES: dict[str, type[msgspec.Struct]] = dict.fromkeys(

@@ -44,7 +44,8 @@ class RatedSlice(msgspec.Struct, frozen=True, kw_only=True):
     """One slice of a period, rated by itself: a price or plan change inside a period splits it.
 
     `amount_exact` carries at most 24 decimals; `amount_minor` is it rounded once, half away from zero.
-    `quantities` explains a grouped meter: canonical JSON of the group's dimensions -> quantity.
+    `quantities` explains a grouped meter: canonical JSON of the group's dimensions -> quantity. `phrases` is the
+    explanation as data, from which engine/explanations makes the sentence in any language it knows.
     """
 
     period: PeriodBounds
@@ -54,12 +55,15 @@ class RatedSlice(msgspec.Struct, frozen=True, kw_only=True):
     price_hash: str
     explanation: str
     quantities: dict[str, Decimal] = {}
+    phrases: tuple[Any, ...] = ()
+    unit_amount: Decimal | None = None
 
 
 class UsageRated(msgspec.Struct, frozen=True, kw_only=True):
     """The running statement of a metered item and period; with `final`, what invoicing bills.
 
-    The totals are the sums of `slices`. `as_of` is the watermark, or the newest event time, that it holds.
+    The totals are the sums of `slices`. `as_of` is the watermark, or the newest event time, that it holds. `revision`
+    counts the final statements of an item and period: a later one corrects what was billed by the one before.
     """
 
     account: str
@@ -78,6 +82,7 @@ class UsageRated(msgspec.Struct, frozen=True, kw_only=True):
     final: bool
     next_tier: NextTier | None = None
     recorded_at: Instant | None = None
+    revision: int = 1
 
 
 class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 THIRD_PARTY: dict[str, frozenset[str]] = {
     SCHEMAS: frozenset({"msgspec"}),
-    ENGINE: frozenset({"msgspec"}),
+    # babel and stdnum compute from tables of their own, as zoneinfo does: no network, no clock.
+    ENGINE: frozenset({"msgspec", "babel", "stdnum"}),
 }
 """Packages that may use only these beyond the standard library."""
 

@@ -30,7 +30,12 @@ PROMISED = {
     "billing.invoices": {
         f"fakturo.invoice.{what}.v1" for what in ("drafted", "finalized", "paid", "voided", "uncollectible")
     }
-    | {"fakturo.credit_note.issued.v1"},
+    | {"fakturo.credit_note.issued.v1", "fakturo.points.expired.v1"}
+    | {f"fakturo.credit.{what}.v1" for what in ("granted", "expired", "low_balance")},
+    "billing.requests": {f"fakturo.{what}.grant_requested.v1" for what in ("coupon", "credit")}
+    | {f"fakturo.invoice.{what}.v1" for what in ("approval_given", "void_requested", "write_off_requested")}
+    | {"fakturo.points.redemption_requested.v1", "fakturo.credit_note.requested.v1"},
+    "billing.catalog": {"fakturo.catalog.published.v1"},
     "billing.ledger": {"fakturo.journal.posted.v1"},
     "billing.collections": {"fakturo.reminder.sent.v1", "fakturo.instalment_plan.agreed.v1", "fakturo.payer.rated.v1"},
     "billing.kpis": {"fakturo.kpi.updated.v1"},

@@ -1,0 +1,23 @@
+"""A price list as `fakturo catalog publish` puts it on `billing.catalog`."""
+
+from typing import Any
+
+import msgspec
+
+CATALOG_PUBLISHED = "fakturo.catalog.published.v1"
+
+
+class CatalogPublished(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole price list; `hash` is the SHA-256 of the canonical JSON of `document`.
+
+    `replaces` is the hash of the list that it was made from: where another one holds by now, it is refused, for
+    somebody else published in between.
+    """
+
+    hash: str
+    document: dict[str, Any]
+    replaces: str | None = None
+    published_by: str = ""
+
+
+TYPES: dict[str, type[msgspec.Struct]] = {CATALOG_PUBLISHED: CatalogPublished}
