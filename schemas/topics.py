@@ -135,7 +135,8 @@ LEDGER = Topic(
     name="billing.ledger",
     key="account",
     owner="ledger",
-    readers=("kpi",),
+    readers=("kpi", "invoicing"),
+    feedback_readers=("invoicing",),
     description="Journals posted, each in balance.",
     retention_days=None,
 )
@@ -188,6 +189,11 @@ TOPICS: dict[str, Topic] = {topic.name: topic for topic in (*INPUT_TOPICS, *OUTP
 def read_by(agent: str) -> tuple[Topic, ...]:
     """Return the topics that `agent` reads, in the map's order."""
     return tuple(topic for topic in TOPICS.values() if agent in topic.readers)
+
+
+def feedback_of(agent: str) -> tuple[Topic, ...]:
+    """Return those of the topics that `agent` reads whose ticks do not hold its time, in the map's order."""
+    return tuple(topic for topic in read_by(agent) if agent in topic.feedback_readers)
 
 
 def written_by(agent: str) -> tuple[Topic, ...]:

@@ -2,6 +2,8 @@
 
 Place     feed, after a batch with ticks and at start -> [this] -> the agent's `advance`, `flush` -> outbox -> relay.
 Minimum   the agent's time is the least of its cursors' watermarks; a partition that has seen no tick holds it still.
+Feedback  an input that came of the agent's own output (schemas/topics.py, `feedback_readers`) is read exactly once like
+          any other, but neither holds time nor must have ticked: its ticks come only after time has moved here.
 Chunks    `advance` does a bounded part and says whether more remains; only when nothing does the watermark moves and
           the tick goes on to every partition that the agent publishes to. A kill in between repeats nothing.
 """
@@ -25,7 +27,7 @@ from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason
 from fakturo.schemas.envelope import event_of
 from fakturo.schemas.events.clock import ClockAdvanced
-from fakturo.schemas.topics import CLOCK_ADVANCED, CLOCK_KEY, written_by
+from fakturo.schemas.topics import CLOCK_ADVANCED, CLOCK_KEY, feedback_of, written_by
 
 SWEEP_RECORDS = 500
 PLACE = ("runtime.watermark", 0)
@@ -34,10 +36,10 @@ PLACE = ("runtime.watermark", 0)
 log = structlog.get_logger(__name__)
 
 _REACHED = """
+WITH inputs AS (SELECT * FROM runtime.cursor WHERE agent = $1 AND topic <> ALL($2::text[]))
 SELECT min(watermark_at) AS at, count(*) FILTER (WHERE watermark_at IS NULL) AS silent,
-       max(watermark_recorded_at) FILTER (WHERE watermark_at = (
-           SELECT min(watermark_at) FROM runtime.cursor WHERE agent = $1)) AS recorded_at
-  FROM runtime.cursor WHERE agent = $1
+       max(watermark_recorded_at) FILTER (WHERE watermark_at = (SELECT min(watermark_at) FROM inputs)) AS recorded_at
+  FROM inputs
 """
 _AT = "SELECT at FROM runtime.watermark WHERE agent = $1"
 _LOCK = "SELECT at FROM runtime.watermark WHERE agent = $1 FOR UPDATE"
@@ -163,8 +165,8 @@ class Timekeeper:
 
 
 async def _due(driver: Any, agent: str, stands_at: datetime | None) -> Reached | None:
-    """Return what time has reached in all partitions, if that is later than `stands_at`."""
-    row = await driver.fetchrow(_REACHED, agent)
+    """Return what time has reached in all partitions of all inputs but feedback, if later than `stands_at`."""
+    row = await driver.fetchrow(_REACHED, agent, [topic.name for topic in feedback_of(agent)])
     if row["at"] is None or row["silent"] or (stands_at is not None and row["at"] <= stands_at):
         return None
     return Reached(row["at"], row["recorded_at"])

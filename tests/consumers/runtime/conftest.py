@@ -48,8 +48,16 @@ async def second_worker(toy_settings: Settings, watch: asyncpg.Connection) -> As
     await made.database.close()
 
 
-async def make_worker(settings: Settings) -> SimpleNamespace:
-    toy, health = Toy(), Health("ledger")
+@pytest.fixture
+async def invoicing_worker(toy_settings: Settings, watch: asyncpg.Connection) -> AsyncIterator[SimpleNamespace]:
+    """Return a worker of a toy that reads what `invoicing` reads: `billing.ledger` comes back to it as feedback."""
+    made = await make_worker(toy_settings, "invoicing")
+    yield made
+    await made.database.close()
+
+
+async def make_worker(settings: Settings, name: str = "ledger") -> SimpleNamespace:
+    toy, health = Toy(name), Health(name)
     database = Database(settings.database_url)
     async with database.transaction() as (_, driver):
         await ensure_cursors(driver, toy.name, [topic.name for topic in read_by(toy.name)], settings.partitions)
