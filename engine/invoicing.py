@@ -1,27 +1,33 @@
 """Invoices: rated lines of an account and a period become one document whose sums are exact.
 
 Place     final statements and licensed items -> [this] -> invoicing agent -> `billing.invoices`.
-Holds     subtotal = sum of the lines; total = subtotal + tax; all in integer minor units, nothing is rounded but tax.
+Holds     subtotal = sum of the lines + sum of the discounts; total = subtotal + tax; all in minor units,
+          nothing is rounded but tax, which is on what the discounts leave of each line.
 Ids       derive from account, period start and revision, so a rerun gives the same document.
 Order     lines are sorted by product, start of their slice and item, whatever order they came in.
 Source    EN 16931, BR-CO-10 to BR-CO-16.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 from fakturo.engine.periods import Period, Zone, local_date
 from fakturo.engine.tax import taxes_of
-from fakturo.schemas.events.invoices import Invoice, InvoiceLine, LineTax, Party
+from fakturo.schemas.events.invoices import Invoice, InvoiceDiscount, InvoiceLine, LineTax, LoyaltyMovement, Party
 from fakturo.schemas.events.usage import PeriodBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledItem:
-    """A rated line before it is on an invoice: `period` is its slice, `price_hash` the price version it used."""
+    """A rated line before it is on an invoice: `period` is its slice, `price_hash` the price version it used.
+
+    `kind`, `corrects`, `account`, `cost_centre` and `phrases` are the line's. `item_period` is the billing period that
+    the slice is a part of (None: the slice is all of it), `sequence` counts the lines of one item and slice start.
+    """
 
     subscription_item: str
     product_code: str
@@ -35,13 +41,34 @@ class BilledItem:
     price_hash: str
     unit: str | None = None
     unit_amount: Decimal | None = None
+    phrases: tuple[Any, ...] = ()
+    kind: str = "charge"
+    account: str | None = None
+    cost_centre: str | None = None
+    corrects: str | None = None
+    corrects_invoice: str | None = None
+    item_period: Period | None = None
+    sequence: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedDiscount:
+    """A discount on the invoice: `amount_minor` below 0, and its part of each of the sorted lines, adding up to it."""
+
+    kind: str
+    code: str | None
+    description: str
+    amount_minor: int
+    shares: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceHead:
     """All of an invoice but its lines. `revision` is 1 for the first invoice of an account and period.
 
-    `number` is given by the book that finalises it. Issue date is the local date of the period's end.
+    `number` is given by the book that finalises it. Issue date is the local date of `issued_at`, by default the
+    period's end. `seller_code` and `cost_centre` are None for the seller of the settings and an invoice that is not
+    split.
     """
 
     account: str
@@ -54,26 +81,55 @@ class InvoiceHead:
     number: str | None = None
     revision: int = 1
     recorded_at: datetime | None = None
+    issued_at: datetime | None = None
+    seller_code: str | None = None
+    cost_centre: str | None = None
+    status: str = "open"
+    reissues: str | None = None
 
 
-def invoice_id_of(account: str, period_start_at: datetime, revision: int) -> str:
-    """Return `inv_` and 26 hexadecimal digits derived from account, period start and revision."""
-    return "inv_" + _digest(account, period_start_at.isoformat(), str(revision))
+def invoice_id_of(
+    account: str,
+    period_start_at: datetime,
+    revision: int,
+    seller_code: str | None = None,
+    cost_centre: str | None = None,
+) -> str:
+    """Return `inv_` and 26 hexadecimal digits derived from account, period start and revision.
+
+    A seller or a cost centre of its own has revisions of its own, so it goes into the id too.
+    """
+    parts = [account, period_start_at.isoformat(), str(revision)]
+    if seller_code is not None or cost_centre is not None:
+        parts += [seller_code or "", cost_centre or ""]
+    return "inv_" + _digest(*parts)
 
 
-def issue_date_of(period: Period, zone: Zone) -> date:
-    """Return the local date of the period's end: the first day after it."""
-    return local_date(period.end_at, zone)
+def sorted_items(items: Iterable[BilledItem]) -> tuple[BilledItem, ...]:
+    """Return the items in the order of the invoice's lines, which the shares of a discount follow."""
+    return tuple(sorted(items, key=_order))
 
 
-def build_invoice(head: InvoiceHead, items: Iterable[BilledItem]) -> Invoice:
-    """Return the whole invoice; with no items it has no lines and a total of 0."""
-    invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision)
-    lines = tuple(_line(invoice_id, item) for item in sorted(items, key=_order))
-    taxes = taxes_of((line.tax, line.amount_minor) for line in lines)
-    subtotal_minor = sum(line.amount_minor for line in lines)
+def build_invoice(
+    head: InvoiceHead,
+    items: Iterable[BilledItem],
+    *,
+    discounts: Sequence[AppliedDiscount] = (),
+    tax_rounding: str = "group",
+    loyalty: LoyaltyMovement | None = None,
+) -> Invoice:
+    """Return the whole invoice; with no items it has no lines and a total of 0.
+
+    Tax is on what the shares of the discounts leave of each line, rounded once a group or, with `tax_rounding` "line",
+    once a line.
+    """
+    ordered = sorted_items(items)
+    invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision, head.seller_code, head.cost_centre)
+    lines = tuple(_line(invoice_id, item) for item in ordered)
+    taxes = taxes_of(_taxable(lines, discounts))
+    subtotal_minor = sum(line.amount_minor for line in lines) + sum(one.amount_minor for one in discounts)
     tax_total_minor = sum(tax.tax_minor for tax in taxes)
-    issued_on = issue_date_of(head.period, head.zone)
+    issued_on = local_date(head.issued_at or head.period.end_at, head.zone)
     return Invoice(
         invoice_id=invoice_id,
         number=head.number,
@@ -86,7 +142,7 @@ def build_invoice(head: InvoiceHead, items: Iterable[BilledItem]) -> Invoice:
         due_date=issued_on + timedelta(days=head.terms_days),
         payment_terms=f"{head.terms_days} days net",
         lines=lines,
-        discounts=(),
+        discounts=tuple(_discount(one) for one in discounts),
         taxes=taxes,
         subtotal_minor=subtotal_minor,
         tax_minor=tax_total_minor,
@@ -97,16 +153,35 @@ def build_invoice(head: InvoiceHead, items: Iterable[BilledItem]) -> Invoice:
         price_versions=tuple(sorted({line.price_hash for line in lines if line.price_hash})),
         revision=head.revision,
         recorded_at=head.recorded_at,
+        status=head.status,
+        seller_code=head.seller_code,
+        cost_centre=head.cost_centre,
+        accounts=tuple(sorted({line.account for line in lines if line.account is not None})),
+        loyalty=loyalty,
+        reissues=head.reissues,
     )
 
 
-def _order(item: BilledItem) -> tuple[str, datetime, str]:
-    return item.product_code, item.period.start_at, item.subscription_item
+def _taxable(lines: Sequence[InvoiceLine], discounts: Sequence[AppliedDiscount]) -> Iterable[tuple[LineTax, int]]:
+    """Yield the tax of each line with what the discounts leave of its amount."""
+    for index, line in enumerate(lines):
+        yield line.tax, line.amount_minor + sum(one.shares[index] for one in discounts)
+
+
+def _discount(one: AppliedDiscount) -> InvoiceDiscount:
+    return InvoiceDiscount(description=one.description, amount_minor=one.amount_minor, kind=one.kind, code=one.code)
+
+
+def _order(item: BilledItem) -> tuple[str, datetime, str, int]:
+    return item.product_code, item.period.start_at, item.subscription_item, item.sequence
 
 
 def _line(invoice_id: str, item: BilledItem) -> InvoiceLine:
+    parts = [invoice_id, item.subscription_item, item.period.start_at.isoformat()]
+    if item.sequence > 1:
+        parts.append(str(item.sequence))
     return InvoiceLine(
-        line_id="lin_" + _digest(invoice_id, item.subscription_item, item.period.start_at.isoformat()),
+        line_id="lin_" + _digest(*parts),
         subscription_item=item.subscription_item,
         product_code=item.product_code,
         description=item.description,
@@ -119,6 +194,11 @@ def _line(invoice_id: str, item: BilledItem) -> InvoiceLine:
         period=_bounds(item.period),
         tax=item.tax,
         price_hash=item.price_hash,
+        corrects=item.corrects,
+        kind=item.kind,
+        account=item.account,
+        cost_centre=item.cost_centre,
+        phrases=item.phrases,
     )
 
 

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fakturo.consumers.invoicing.store import ItemRow
+from fakturo.consumers.invoicing.contracts_store import ItemRow
+from fakturo.consumers.invoicing.groups import Payer
+from fakturo.consumers.invoicing.line_taxes import line_tax_of
 from fakturo.engine.contracts import item_slices, request_of
-from fakturo.engine.invoicing import BilledItem, InvoiceHead, build_invoice
-from fakturo.engine.periods import Period
+from fakturo.engine.invoicing import BilledItem, InvoiceHead
+from fakturo.engine.periods import Period, local_date
 from fakturo.engine.prices import usage_of
 from fakturo.engine.rating import rate_slices
 from fakturo.engine.schedule import version_at
-from fakturo.schemas.events.contracts import AccountChanged, AccountVersion
-from fakturo.schemas.events.invoices import Invoice, LineTax, Party
+from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Seller
+from fakturo.schemas.events.invoices import LineTax, Party
 from fakturo.schemas.events.usage import UsageRated
 
 Statements = Mapping[tuple[str, datetime], tuple[UsageRated, datetime]]
@@ -55,16 +57,26 @@ def oldest_groups(items: Iterable[ItemRow]) -> list[DueGroup]:
     ]
 
 
-def bill(
-    group: DueGroup, account: AccountChanged, statements: Statements, seller: Party, *, revision: int, number: str
-) -> Invoice | None:
-    """Return the invoice of `group`, or None where no item has a price and a service day in the period.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """An invoice before its discounts, its tax and its number."""
+
+    payer: Payer
+    head: InvoiceHead
+    items: tuple[BilledItem, ...]
+
+
+def bill_of(group: DueGroup, account: AccountChanged, statements: Statements, seller: Seller) -> Bill | None:
+    """Return the bill of `group`, or None where no item has a price and a service day in the period.
 
     The period is that of the zone at its start; customer and terms are as they stand on the day of issue, its end.
     """
     version = version_at(account.versions, group.period.start_at)
     issued = version_at(account.versions, group.period.end_at)
-    lines = [line for row in group.items for line in _lines(row, group, version, statements)]
+    payer = Payer(
+        account_id=group.account_id, version=issued, seller=seller, currency=group.currency, due_at=group.period.end_at
+    )
+    lines = tuple(line for row in group.items for line in _lines(row, group, version, statements, payer))
     if not lines:
         return None
     known = [row.recorded_at for row in group.items]
@@ -72,26 +84,27 @@ def bill(
     head = InvoiceHead(
         account=group.account_id,
         customer=_customer(issued),
-        seller=seller,
+        seller=Party(name=seller.name, country=seller.country),
         currency=group.currency,
         period=group.period,
         zone=version.timezone,
         terms_days=issued.terms_days,
-        number=number,
-        revision=revision,
         recorded_at=max(known),
     )
-    return build_invoice(head, lines)
+    return Bill(payer=payer, head=head, items=lines)
 
 
-def _lines(row: ItemRow, group: DueGroup, version: AccountVersion, statements: Statements) -> Sequence[BilledItem]:
+def _lines(
+    row: ItemRow, group: DueGroup, version: AccountVersion, statements: Statements, payer: Payer
+) -> Sequence[BilledItem]:
+    tax = line_tax_of(row.item.tax, payer.seller, payer.version, local_date(payer.due_at, payer.version.timezone))
     found = statements.get((row.key, group.period.start_at))
     if row.item.meter is not None and found is not None:
-        return _metered(row, found[0])
-    return _licensed(row, group, version)
+        return _metered(row, found[0], tax)
+    return _licensed(row, group, version, tax)
 
 
-def _metered(row: ItemRow, statement: UsageRated) -> list[BilledItem]:
+def _metered(row: ItemRow, statement: UsageRated, tax: LineTax) -> list[BilledItem]:
     return [
         BilledItem(
             subscription_item=row.key,
@@ -102,15 +115,17 @@ def _metered(row: ItemRow, statement: UsageRated) -> list[BilledItem]:
             amount_exact=part.amount_exact,
             amount_minor=part.amount_minor,
             period=Period(start_at=part.period.start, end_at=part.period.end),
-            tax=_tax(row),
+            tax=tax,
             price_hash=part.price_hash,
             unit=row.item.unit,
+            unit_amount=part.unit_amount,
+            phrases=part.phrases,
         )
         for part in statement.slices
     ]
 
 
-def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion) -> list[BilledItem]:
+def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion, tax: LineTax) -> list[BilledItem]:
     slices = item_slices(row.item, group.period, version.timezone, group.currency)
     requests = [
         request_of(part, group.period, version.timezone, usage_of(part.terms.quantity), row.item.unit or "")
@@ -126,17 +141,13 @@ def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion) -> list[Bi
             amount_exact=result.exact,
             amount_minor=result.amount_minor,
             period=part.period,
-            tax=_tax(row),
+            tax=tax,
             price_hash=part.version.hash,
             unit=row.item.unit,
             unit_amount=result.unit_amount,
         )
         for part, result in zip(slices, rate_slices(requests), strict=True)
     ]
-
-
-def _tax(row: ItemRow) -> LineTax:
-    return LineTax(category=row.item.tax.category, rate_percent=row.item.tax.rate_percent)
 
 
 def _customer(version: AccountVersion) -> Party:

@@ -6,21 +6,24 @@ Race      `advance` runs under the agent's one watermark lock, so two processes 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from fakturo.consumers.invoicing import store
-from fakturo.consumers.invoicing.billing import DueGroup, bill, oldest_groups
+from fakturo.consumers.invoicing import contracts_store, discounts, invoice_store, requests, statement_store, wallets
+from fakturo.consumers.invoicing.billing import Bill, DueGroup, bill_of, oldest_groups
+from fakturo.consumers.invoicing.contracts_store import ItemRow
 from fakturo.consumers.runtime.metrics import INVOICES
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.engine.invoicing import build_invoice
 from fakturo.engine.schedule import next_item_period
 from fakturo.schemas import topics
 from fakturo.schemas.codec import decode_event
 from fakturo.schemas.envelope import Event, event_of
 from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.events.contracts import AccountChanged, Subscription
-from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice, Party
+from fakturo.schemas.events.contracts import AccountChanged, Seller, Subscription
+from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice
 from fakturo.schemas.events.usage import UsageRated
 
 ITEMS_MAX = 1000
@@ -38,19 +41,28 @@ class InvoicingAgent:
         self._series = settings.invoice_series
         self._grace = timedelta(seconds=settings.grace_seconds)
         self._billing_until: date | None = settings.billing_until
-        self._seller = Party(name=settings.seller_name, country=settings.seller_country)
+        self._seller = Seller(
+            code="",
+            name=settings.seller_name,
+            country=settings.seller_country,
+            timezone=settings.seller_timezone,
+            invoice_series=settings.invoice_series,
+        )
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Keep the accounts, items and final statements of `batch`."""
+        await requests.apply([record for record in batch if record.topic == topics.REQUESTS.name], tx)
         touched: set[str] = set()
         statements: list[tuple[UsageRated, datetime]] = []
         for record in batch:
+            if record.topic == topics.REQUESTS.name:
+                continue
             event = _read(record, tx)
             if event is None:
                 continue
             match event.data:
                 case AccountChanged() as account:
-                    await store.save_account(tx.driver, account)
+                    await contracts_store.save_account(tx.driver, account)
                     touched.add(account.account)
                 case Subscription() as subscription:
                     await self._save_subscription(subscription, record, tx)
@@ -60,16 +72,16 @@ class InvoicingAgent:
                 case _:
                     pass  # a running statement bills nothing
         if statements:
-            await store.save_statements(tx.driver, statements)
+            await statement_store.save_statements(tx.driver, statements)
         if touched:
             await self._point(touched, tx)
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
         """Bill the oldest due period of the accounts of up to `ITEMS_MAX` items; return whether there was any."""
-        items = await store.find_due_items(tx.driver, to - self._grace, to, ITEMS_MAX)
+        items = await contracts_store.find_due_items(tx.driver, to - self._grace, to, ITEMS_MAX)
         if not items:
             return False
-        statements = await store.find_statements(tx.driver, items)
+        statements = await statement_store.find_statements(tx.driver, items)
         ready: list[DueGroup] = []
         waiting: list[str] = []
         for group in oldest_groups(items):
@@ -77,7 +89,7 @@ class InvoicingAgent:
                 waiting += [row.key for row in items if row.account_id == group.account_id]
             else:
                 ready.append(group)
-        await store.mark_tried(tx.driver, waiting, to)
+        await contracts_store.mark_tried(tx.driver, waiting, to)
         if ready:
             await self._bill(ready, statements, tx)
         return True
@@ -86,7 +98,7 @@ class InvoicingAgent:
         """Publish nothing: an invoice goes out when it is finalised."""
 
     async def _save_subscription(self, subscription: Subscription, record: Record, tx: Transaction) -> None:
-        await store.save_items(
+        await contracts_store.save_items(
             tx.driver,
             subscription.subscription_id,
             subscription.account,
@@ -98,13 +110,11 @@ class InvoicingAgent:
 
     async def _point(self, account_ids: Iterable[str], tx: Transaction) -> None:
         """Set the period that is billed next of every item of the accounts, as the contracts now stand."""
-        items = await store.lock_items_of(tx.driver, account_ids)
+        items = await contracts_store.lock_items_of(tx.driver, account_ids)
         await self._move(items, {row.key: row.billed_until_at for row in items}, tx)
 
-    async def _move(
-        self, items: Sequence[store.ItemRow], billed_until: dict[str, datetime | None], tx: Transaction
-    ) -> None:
-        accounts = await store.find_accounts(tx.driver, (row.account_id for row in items))
+    async def _move(self, items: Sequence[ItemRow], billed_until: dict[str, datetime | None], tx: Transaction) -> None:
+        accounts = await contracts_store.find_accounts(tx.driver, (row.account_id for row in items))
         moves = []
         for row in items:
             account, until_at = accounts.get(row.account_id), billed_until[row.key]
@@ -112,35 +122,40 @@ class InvoicingAgent:
                 following = next_item_period(row.item, account.versions, until_at, self._billing_until)
                 moves.append((row.key, until_at, following))
         if moves:
-            await store.move_pointers(tx.driver, moves)
+            await contracts_store.move_pointers(tx.driver, moves)
 
-    async def _bill(self, groups: Sequence[DueGroup], statements: store.Statements, tx: Transaction) -> None:
-        accounts = await store.find_accounts(tx.driver, (group.account_id for group in groups))
-        revisions = await store.last_revisions(
-            tx.driver, ((group.account_id, group.period.start_at) for group in groups)
-        )
-        first = await store.take_numbers(tx.driver, self._series, 0)
-        invoices: list[Invoice] = []
-        for group in groups:
-            key = (group.account_id, group.period.start_at)
-            invoice = bill(
-                group,
-                accounts[group.account_id],
-                statements,
-                self._seller,
-                revision=revisions.get(key, 0) + 1,
-                number=f"{self._series}-{first + len(invoices):08d}",
-            )
-            if invoice is not None:
-                revisions[key] = invoice.revision
-                invoices.append(invoice)
-        if invoices:
-            await store.take_numbers(tx.driver, self._series, len(invoices))
-            await store.save_invoices(tx.driver, invoices)
+    async def _bill(self, groups: Sequence[DueGroup], statements: statement_store.Statements, tx: Transaction) -> None:
+        accounts = await contracts_store.find_accounts(tx.driver, (group.account_id for group in groups))
+        bills = [bill_of(group, accounts[group.account_id], statements, self._seller) for group in groups]
+        invoices = await self._finalize([bill for bill in bills if bill is not None], tx)
         self._publish(invoices, tx)
         rows = [row for group in groups for row in group.items]
         ends = {row.key: group.period.end_at for group in groups for row in group.items}
         await self._move(rows, dict(ends), tx)
+
+    async def _finalize(self, bills: Sequence[Bill], tx: Transaction) -> list[Invoice]:
+        """Make the invoices, each with the next number; in the order of `bills`, which is that of the payers."""
+        revisions = await invoice_store.last_revisions(
+            tx.driver, ((bill.head.account, bill.head.period.start_at) for bill in bills)
+        )
+        first = await invoice_store.take_numbers(tx.driver, self._series, len(bills))
+        invoices: list[Invoice] = []
+        for bill in bills:
+            key = (bill.head.account, bill.head.period.start_at)
+            revisions[key] = revisions.get(key, 0) + 1
+            number = f"{self._series}-{first + len(invoices):08d}"
+            head = replace(bill.head, revision=revisions[key], number=number)
+            found = await discounts.reserve(tx, bill.payer, head, bill.items)
+            invoice = build_invoice(
+                head,
+                (*bill.items, *found.extra_items),
+                discounts=found.applied,
+                tax_rounding=bill.payer.seller.tax_rounding,
+                loyalty=found.loyalty,
+            )
+            invoices.append(await wallets.pay(tx, invoice))
+        await invoice_store.save_invoices(tx.driver, invoices)
+        return invoices
 
     def _publish(self, invoices: Iterable[Invoice], tx: Transaction) -> None:
         for invoice in invoices:

@@ -189,7 +189,7 @@ def settings_of(**given: Any) -> Settings:
     """Return settings that nothing reads from the environment."""
     fields = {
         "grace_seconds": 0, "billing_until": None, "invoice_series": "NYC", "seller_name": "Airports",
-        "seller_country": "US",
+        "seller_country": "US", "seller_timezone": "UTC",
     }  # fmt: skip
     return Settings.model_construct(**{**fields, **given})
 

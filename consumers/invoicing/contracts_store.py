@@ -1,6 +1,6 @@
-"""The invoicing agent's SQL; every statement takes its rows in sorted order, so two workers never wait in a ring.
+"""SQL of the contracts: accounts, and items with the period that is billed next; rows are taken in sorted order.
 
-Place     projection and handler -> [this] -> Postgres schema `invoicing`.
+Place     handler, due -> [this] -> Postgres schema `invoicing`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,9 @@ import msgspec
 from fakturo.engine.periods import Period
 from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import AccountChanged, SubscriptionItem
-from fakturo.schemas.events.invoices import Invoice
-from fakturo.schemas.events.usage import UsageRated
-
-Statements = dict[tuple[str, datetime], tuple[UsageRated, datetime]]
-"""(item, period start) -> final statement and when it was recorded."""
 
 _account = msgspec.json.Decoder(AccountChanged)
 _item = msgspec.json.Decoder(SubscriptionItem)
-_statement = msgspec.json.Decoder(UsageRated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,92 +147,8 @@ async def mark_tried(driver: asyncpg.Connection, items: Iterable[str], to: datet
     )
 
 
-async def save_statements(driver: asyncpg.Connection, statements: Sequence[tuple[UsageRated, datetime]]) -> None:
-    """Keep final statements; the same one again changes nothing."""
-    ordered = sorted(statements, key=lambda found: (found[0].subscription_item, found[0].period.start))
-    await driver.execute(
-        "INSERT INTO invoicing.final_statement (subscription_item, period_start_at, content, recorded_at) "
-        "SELECT id, start_at, content::jsonb, recorded_at "
-        "FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[]) "
-        "AS s(id, start_at, content, recorded_at) ON CONFLICT DO NOTHING",
-        [statement.subscription_item for statement, _ in ordered],
-        [statement.period.start for statement, _ in ordered],
-        [encode(statement).decode() for statement, _ in ordered],
-        [recorded_at for _, recorded_at in ordered],
-    )
-
-
-async def find_statements(
-    driver: asyncpg.Connection, items: Sequence[ItemRow]
-) -> dict[tuple[str, datetime], tuple[UsageRated, datetime]]:
-    """Return (item, period start) -> final statement and when it was recorded, of those that have come."""
-    wanted = [item for item in items if item.period is not None and item.item.meter is not None]
-    rows = await driver.fetch(
-        "SELECT subscription_item, period_start_at, content::text AS content, recorded_at "
-        "FROM invoicing.final_statement JOIN unnest($1::text[], $2::timestamptz[]) AS w(subscription_item, "
-        "period_start_at) USING (subscription_item, period_start_at)",
-        [item.key for item in wanted],
-        [item.period.start_at for item in wanted if item.period],
-    )
-    return {
-        (row["subscription_item"], row["period_start_at"]): (_statement.decode(row["content"]), row["recorded_at"])
-        for row in rows
-    }
-
-
-async def last_revisions(
-    driver: asyncpg.Connection, keys: Iterable[tuple[str, datetime]]
-) -> dict[tuple[str, datetime], int]:
-    """Return (account, period start) -> the newest revision invoiced; absent where there is none."""
-    wanted = sorted(set(keys))
-    rows = await driver.fetch(
-        "SELECT account, period_start_at, max(revision) AS revision FROM invoicing.invoice "
-        "JOIN unnest($1::text[], $2::timestamptz[]) AS w(account, period_start_at) USING (account, period_start_at) "
-        "GROUP BY account, period_start_at",
-        [key[0] for key in wanted],
-        [key[1] for key in wanted],
-    )
-    return {(row["account"], row["period_start_at"]): row["revision"] for row in rows}
-
-
-async def take_numbers(driver: asyncpg.Connection, series: str, count: int) -> int:
-    """Take `count` numbers of a series in this transaction; return the first of them."""
-    last: int = await driver.fetchval(
-        "INSERT INTO invoicing.series (series, last_number) VALUES ($1, $2) ON CONFLICT (series) "
-        "DO UPDATE SET last_number = invoicing.series.last_number + excluded.last_number RETURNING last_number",
-        series,
-        count,
-    )
-    return last - count + 1
-
-
-async def save_invoices(driver: asyncpg.Connection, invoices: Sequence[Invoice]) -> None:
-    """Insert invoices and their lines."""
-    await driver.copy_records_to_table(
-        "invoice",
-        schema_name="invoicing",
-        columns=_INVOICE_COLUMNS,
-        records=[_invoice_record(invoice) for invoice in invoices],
-    )
-    await driver.copy_records_to_table(
-        "invoice_line",
-        schema_name="invoicing",
-        columns=_LINE_COLUMNS,
-        records=[record for invoice in invoices for record in _line_records(invoice)],
-    )
-
-
 _COLUMNS = (
     "content::text AS content, account_id, currency, recorded_at, billed_until_at, period_start_at, next_period_end_at"
-)
-_INVOICE_COLUMNS = (
-    *("invoice_id", "number", "account", "currency", "period_start_at", "period_end_at", "revision", "issue_on"),
-    *("due_on", "subtotal_minor", "tax_minor", "total_minor", "content", "recorded_at"),
-)
-_LINE_COLUMNS = (
-    *("line_id", "invoice_id", "line_no", "subscription_item", "product_code", "description", "explanation"),
-    *("quantity", "unit", "unit_amount", "amount_exact", "amount_minor", "period_start_at", "period_end_at"),
-    *("tax_category", "tax_rate_percent", "price_hash"),
 )
 
 
@@ -252,47 +162,3 @@ def _item_row(row: asyncpg.Record) -> ItemRow:
         billed_until_at=row["billed_until_at"],
         period=Period(start_at=start_at, end_at=end_at) if end_at is not None else None,
     )
-
-
-def _invoice_record(invoice: Invoice) -> tuple[object, ...]:
-    return (
-        invoice.invoice_id,
-        invoice.number,
-        invoice.account,
-        invoice.currency,
-        invoice.period.start,
-        invoice.period.end,
-        invoice.revision,
-        invoice.issue_date,
-        invoice.due_date,
-        invoice.subtotal_minor,
-        invoice.tax_minor,
-        invoice.total_minor,
-        encode(invoice).decode(),
-        invoice.recorded_at,
-    )
-
-
-def _line_records(invoice: Invoice) -> list[tuple[object, ...]]:
-    return [
-        (
-            line.line_id,
-            invoice.invoice_id,
-            number,
-            line.subscription_item,
-            line.product_code,
-            line.description,
-            line.explanation,
-            line.quantity,
-            line.unit,
-            line.unit_amount,
-            line.amount_exact,
-            line.amount_minor,
-            line.period.start,
-            line.period.end,
-            line.tax.category,
-            line.tax.rate_percent,
-            line.price_hash,
-        )
-        for number, line in enumerate(invoice.lines, start=1)
-    ]
