@@ -5,7 +5,7 @@ It is pure: values in, values out. No clock, no I/O, no randomness, no float; in
 Order of the steps, and the file of each::
 
     catalog file ─▶ catalog     meters, products, price versions; all faults at once
-    usage event ──▶ meters      does it count, for how much; rollups that merge
+    usage event ──▶ meters/     does it count, for how much; rollups that merge, aggregation of single events
     subscription ─▶ contracts   an item's slices of a period: one price, one set of terms each
     time ─────────▶ schedule    which period of an item is billed next
     slice, usage ─▶ rating      price(total) - price(billed), rounded once, with its sentence
@@ -15,7 +15,7 @@ Order of the steps, and the file of each::
     sums ─────────▶ kpi         revenue, lifetime value, DSO, payment delay
 
 Underneath: money (exponents, the one rounding, shares), decimals (numbers of the price language), periods (local dates
-to half-open UTC periods), texts (numbers in a sentence), errors.
+to half-open UTC periods), explanations (phrases, said in three languages), errors.
 
 Invariants: money is an exact Decimal until it is rounded once, half away from zero, at the invoice line, and integer
 minor units after; a period is half-open; the same input gives the same output, ids included.

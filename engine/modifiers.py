@@ -14,8 +14,11 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from fakturo.engine.explanations import Phrase
 from fakturo.engine.money import ZERO
-from fakturo.engine.texts import money_text, number_text
+
+WHOLE = Fraction(1)
+"""The share of what is not prorated."""
 
 
 class Proration(StrEnum):
@@ -47,18 +50,18 @@ class Discount:
             return amount * (100 - self.percent) / 100
         return max(amount - (self.amount or ZERO), min(amount, ZERO))
 
-    def text(self, digits: int) -> str:
+    def phrase(self) -> Phrase:
         """Return how the invoice says it."""
         if self.percent is not None:
-            return f"less {number_text(self.percent)} %"
-        return f"less {money_text(self.amount or ZERO, digits)}"
+            return ("less_percent", self.percent)
+        return ("less_amount", self.amount or ZERO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjustment:
     """What a modifier changed of an amount, and how the invoice says it."""
 
-    text: str
+    phrase: Phrase
     amount: Decimal
 
 
@@ -82,13 +85,13 @@ class Span:
             case Proration.SECOND:
                 return Fraction(self.active_seconds, self.period_seconds)
             case Proration.NONE:
-                return Fraction(1)
+                return WHOLE
 
-    def note(self, proration: Proration) -> str:
+    def note(self, proration: Proration) -> Phrase:
         """Return how the invoice says it: "17 of 31 days"."""
         if proration is Proration.DAY:
-            return f"{self.active_days} of {self.period_days} days"
-        return f"{number_text(Decimal(self.active_seconds))} of {number_text(Decimal(self.period_seconds))} seconds"
+            return ("days", self.active_days, self.period_days)
+        return ("seconds", self.active_seconds, self.period_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,32 +112,28 @@ class Modifiers:
             return quantity
         return divided(quantity, self.divide_by, self.divide_round)
 
-    def adjustments(
-        self, amount: Decimal, *, share: Fraction, final: bool, earlier: Decimal, digits: int
-    ) -> tuple[Adjustment, ...]:
+    def adjustments(self, amount: Decimal, *, share: Fraction, final: bool, earlier: Decimal) -> tuple[Adjustment, ...]:
         """Return what discounts, cap and minimum change of the model's `amount`, in this order; never a 0."""
         found: list[Adjustment] = []
 
-        def become(changed: Decimal, text: str) -> Decimal:
+        def become(changed: Decimal, phrase: Phrase) -> Decimal:
             if changed != amount:
-                found.append(Adjustment(text=text, amount=changed - amount))
+                found.append(Adjustment(phrase=phrase, amount=changed - amount))
             return changed
 
         for discount in self.discounts:
-            amount = become(discount.apply(amount), discount.text(digits))
+            amount = become(discount.apply(amount), discount.phrase())
         if self.maximum_amount is not None:
-            text = f"capped at {money_text(self.maximum_amount, digits)}"
-            amount = become(min(amount, self.maximum_amount), text)
+            amount = become(min(amount, self.maximum_amount), ("cap", self.maximum_amount))
         if self.minimum_amount is not None and final:
             floor = prorated(self.minimum_amount, share) - (earlier if self.proration is Proration.NONE else ZERO)
-            text = f"raised to the minimum of {money_text(self.minimum_amount, digits)}"
-            become(max(amount, floor), text)
+            become(max(amount, floor), ("minimum", self.minimum_amount))
         return tuple(found)
 
 
 def prorated(amount: Decimal, share: Fraction) -> Decimal:
     """Return `share` of `amount`; multiplied before it is divided, so that a whole share is exact."""
-    return amount if share == 1 else amount * share.numerator / share.denominator
+    return amount if share is WHOLE or share == 1 else amount * share.numerator / share.denominator
 
 
 def divided(quantity: Decimal, size: Decimal, rounding: Rounding) -> Decimal:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from fakturo.engine.errors import PriceError
+from fakturo.engine.explanations import Phrase, describe, explain, settled
 from fakturo.engine.money import ONE, ZERO, exact_amount, exact_context, exponent_of, round_amount, to_minor
 from fakturo.engine.periods import Period, Zone
-from fakturo.engine.prices import NO_USAGE, Charge, Price, Span, Step, Usage
-from fakturo.engine.texts import money_text, number_text
+from fakturo.engine.prices import NO_USAGE, Charge, Part, Price, Span, Step, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +57,8 @@ class RateResult:
     """One invoice line.
 
     `exact` has at most 24 decimals, `amount` the currency's digits, `amount_minor` is the same in minor units.
-    `unit_amount` is set where the whole amount is quantity x unit amount. `explanation` is what the customer reads:
-    "1,735 movements: 500 at 120.00, 1,235 at 110.00". `next_tier` is None where the next unit costs what the last did.
+    `unit_amount` is set where the whole amount is quantity x unit amount. `next_tier` is None where the next unit costs
+    what the last did. What explains it is made when it is asked for, from `total` and what was billed `before`.
     """
 
     currency: str
@@ -66,10 +66,47 @@ class RateResult:
     exact: Decimal
     amount: Decimal
     amount_minor: int
-    lines: tuple[ExplainedLine, ...]
-    explanation: str
+    total: Charge
+    before: Charge | None
+    unit: str
     unit_amount: Decimal | None = None
     next_tier: Step | None = None
+
+    @property
+    def lines(self) -> tuple[ExplainedLine, ...]:
+        """Return the parts of the amount, in English."""
+        return self.lines_in(None)
+
+    def lines_in(self, locale: str | None) -> tuple[ExplainedLine, ...]:
+        """Return the parts of the amount, described in the language of `locale`."""
+        digits = exponent_of(self.currency)
+        return tuple(
+            ExplainedLine(
+                description=describe(part.phrase, self.unit, digits, locale),
+                quantity=part.quantity,
+                unit_amount=part.unit_amount,
+                amount=round_amount(part.amount, self.currency),
+            )
+            for part in self._parts()
+        )
+
+    @property
+    def phrases(self) -> tuple[Phrase, ...]:
+        """Return the explanation as data: `explain` says it in any language."""
+        digits = exponent_of(self.currency)
+        parts = [part.phrase for part in self._parts()] or [("nothing",)]
+        return (settled(("usage", self.total.quantity, self.unit, *parts), digits),)
+
+    @property
+    def explanation(self) -> str:
+        """Return what the customer reads: "1,735 movements: 500 at 120.00, 1,235 at 110.00"."""
+        return explain(self.phrases)
+
+    def _parts(self) -> tuple[Part, ...]:
+        if self.before is None:
+            return self.total.parts
+        phrase = ("billed", round_amount(self.before.amount, self.currency))
+        return (*self.total.parts, Part(phrase=phrase, quantity=ONE, unit_amount=None, amount=-self.before.amount))
 
 
 def rate(request: RateRequest) -> RateResult:
@@ -80,7 +117,7 @@ def rate(request: RateRequest) -> RateResult:
     """
     price, currency = request.price, request.price.currency
     span = span_of(request.period, request.active, request.zone)
-    total = price.charge(request.usage, span=span, final=request.final, earlier=request.earlier, unit=request.unit)
+    total = price.charge(request.usage, span=span, final=request.final, earlier=request.earlier)
     before = _billed(request)
     exact, amount = exact_amount(total.amount), _line_amount(total, currency)
     if before is not None:
@@ -93,8 +130,9 @@ def rate(request: RateRequest) -> RateResult:
         exact=exact,
         amount=amount,
         amount_minor=to_minor(amount, currency),
-        lines=_explained(total, before, currency),
-        explanation=_sentence(total, before, request.unit, currency),
+        total=total,
+        before=before,
+        unit=request.unit,
         unit_amount=_unit_amount(total, exact),
         next_tier=price.step(request.usage),
     )
@@ -148,30 +186,6 @@ def _billed(request: RateRequest) -> Charge | None:
 def _line_amount(charge: Charge, currency: str) -> Decimal:
     """Return the exact amount, rounded to the currency: the contract rounds `exact`, not what lies behind it."""
     return round_amount(exact_amount(charge.amount), currency)
-
-
-def _explained(total: Charge, before: Charge | None, currency: str) -> tuple[ExplainedLine, ...]:
-    lines = [
-        ExplainedLine(
-            description=part.description,
-            quantity=part.quantity,
-            unit_amount=part.unit_amount,
-            amount=round_amount(part.amount, currency),
-        )
-        for part in total.parts
-    ]
-    if before is not None:
-        billed = round_amount(-before.amount, currency)
-        lines.append(ExplainedLine(description="already billed", quantity=ONE, unit_amount=None, amount=billed))
-    return tuple(lines)
-
-
-def _sentence(total: Charge, before: Charge | None, unit: str, currency: str) -> str:
-    """Return "1,735 movements: 500 at 120.00, 1,235 at 110.00"."""
-    texts = [part.text for part in total.parts]
-    if before is not None:
-        texts.append(f"less {money_text(round_amount(before.amount, currency), exponent_of(currency))} already billed")
-    return f"{number_text(total.quantity)} {unit}: {', '.join(texts) or 'nothing to pay'}"
 
 
 def _unit_amount(total: Charge, exact: Decimal) -> Decimal | None:

@@ -10,7 +10,18 @@ from fakturo.engine.modifiers import Span
 from fakturo.engine.money import exponent_of, rounded, to_minor
 from fakturo.engine.prices.parse import MODELS, parse_price, read_price
 from fakturo.engine.prices.price import Price
-from fakturo.engine.prices.usage import NO_USAGE, Charge, Part, Step, Usage, grouped_usage, usage_of
+from fakturo.engine.prices.usage import (
+    NO_USAGE,
+    Charge,
+    Part,
+    Step,
+    Usage,
+    UsageEvent,
+    event_usage,
+    grouped_usage,
+    peak_usage,
+    usage_of,
+)
 
 __all__ = [
     "MODELS",
@@ -21,9 +32,12 @@ __all__ = [
     "Span",
     "Step",
     "Usage",
+    "UsageEvent",
+    "event_usage",
     "exponent_of",
     "grouped_usage",
     "parse_price",
+    "peak_usage",
     "read_price",
     "rounded",
     "to_minor",

@@ -5,10 +5,10 @@ Source    PRICING.md, the table of models.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from fakturo.engine.modifiers import prorated
-from fakturo.engine.money import ONE
-from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.model import Setting, plain_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
 
@@ -17,13 +17,14 @@ from fakturo.engine.prices.usage import Part, Step, Usage
 class Flat:
     """`amount`, in the major unit."""
 
+    rates_events: ClassVar[bool] = False
+    reads_amounts: ClassVar[bool] = False
+
     amount: Decimal
 
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return the one amount."""
-        text = setting.noted(f"{setting.money(self.amount)} flat")
-        amount = prorated(self.amount, setting.share)
-        return (Part(text=text, description=text, quantity=ONE, unit_amount=None, amount=amount),)
+        return (plain_part(setting.noted(("flat", self.amount)), prorated(self.amount, setting.share)),)
 
     def step(self, quantity: Decimal) -> Step | None:
         """Return None: no unit costs anything."""

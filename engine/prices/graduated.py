@@ -6,6 +6,7 @@ Source    PRICING.md; docs.stripe.com "Graduated pricing", Kill Bill "ALL_TIERS"
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from fakturo.engine.prices.model import Setting, units_part
 from fakturo.engine.prices.reading import Reader
@@ -16,6 +17,9 @@ from fakturo.engine.prices.usage import Part, Step, Usage
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graduated:
     """Tiers, lowest first."""
+
+    rates_events: ClassVar[bool] = False
+    reads_amounts: ClassVar[bool] = False
 
     tiers: tuple[Tier, ...]
 

@@ -8,7 +8,7 @@ Source    PRICING.md, the table of models; Lago "charge filters", Meteroid "matr
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from fakturo.engine.errors import PriceError
 from fakturo.engine.money import ZERO
@@ -36,12 +36,12 @@ class Cell:
 
     def part(self, quantity: Decimal, setting: Setting) -> Part:
         """Return what the cell's price makes of `quantity`, as one part that begins with the matched texts."""
-        charge = self.price.charge(usage_of(quantity), span=setting.span, final=setting.final, unit=setting.unit)
-        label = " ".join(self.match.values()) or "other"
+        charge = self.price.charge(usage_of(quantity), span=setting.span, final=setting.final)
+        label = " ".join(self.match.values())
+        phrases = (part.phrase for part in charge.parts)
         unit_amounts = {part.unit_amount for part in charge.parts}
         return Part(
-            text=f"{label} {', '.join(part.text for part in charge.parts)}",
-            description=f"{label} {', '.join(part.description for part in charge.parts)}",
+            phrase=("cell", label, *phrases) if label else ("cell_other", *phrases),
             quantity=quantity,
             unit_amount=unit_amounts.pop() if len(unit_amounts) == 1 else None,
             amount=charge.amount,
@@ -51,6 +51,9 @@ class Cell:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """Cells in the order of the document; a default is kept as a last cell that matches everything."""
+
+    rates_events: ClassVar[bool] = False
+    reads_amounts: ClassVar[bool] = False
 
     dimensions: tuple[str, ...]
     cells: tuple[Cell, ...] = field(default=())

@@ -4,43 +4,44 @@ Place     Price.charge -> [this] -> parts. Modifiers are the price's, not the mo
 Adding    a new model is one file with a frozen dataclass of this shape and a `read` function, and a line in `parse`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from fakturo.engine.modifiers import Span, prorated
-from fakturo.engine.money import ZERO
+from fakturo.engine.explanations import Phrase
+from fakturo.engine.modifiers import WHOLE, Span, prorated
+from fakturo.engine.money import ONE, ZERO
 from fakturo.engine.prices.usage import Part, Step, Usage
-from fakturo.engine.texts import money_text, number_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What a model may need beside the usage.
 
-    `share` multiplies its fixed parts, and `note` says so ("17 of 31 days", "" where it is whole). `span` and `final`
-    are for the prices inside a matrix, `digits` (the currency's) and `unit` for texts.
+    `share` multiplies its fixed parts, and `note` says so ("17 of 31 days", None where it is whole). `span` and `final`
+    are for the prices inside a matrix.
     """
 
-    share: Fraction
-    note: str
-    span: Span | None
-    final: bool
-    digits: int
-    unit: str
+    share: Fraction = field(default=WHOLE)
+    note: Phrase | None = None
+    span: Span | None = None
+    final: bool = True
 
-    def noted(self, text: str) -> str:
-        """Return `text` with the note behind it."""
-        return f"{text}, {self.note}" if self.note else text
-
-    def money(self, amount: Decimal) -> str:
-        """Return an amount as the sentence shows it."""
-        return money_text(amount, self.digits)
+    def noted(self, phrase: Phrase) -> Phrase:
+        """Return `phrase` with the note behind it."""
+        return ("all", phrase, self.note) if self.note else phrase
 
 
 class Model(Protocol):
-    """One model of the price language. Called inside `exact_context()`."""
+    """One model of the price language. Called inside `exact_context()`.
+
+    `rates_events`: each event costs something by itself, so the usage it is given holds events. `reads_amounts`: what
+    it prices are the events' own amounts, or their quantities where they have none.
+    """
+
+    rates_events: ClassVar[bool]
+    reads_amounts: ClassVar[bool]
 
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return the parts whose amounts add up to the model's amount; none for nothing."""
@@ -54,14 +55,14 @@ class Model(Protocol):
 
 def units_part(quantity: Decimal, unit_amount: Decimal, setting: Setting, flat_amount: Decimal = ZERO) -> Part:
     """Return `quantity` at `unit_amount`, plus a flat amount that is prorated."""
-    terms = f"at {setting.money(unit_amount)}"
+    amount = quantity * unit_amount
+    phrase: Phrase = ("units", quantity, unit_amount)
     if flat_amount:
-        terms = setting.noted(f"{terms} + {setting.money(flat_amount)}")
-    count = number_text(quantity)
-    return Part(
-        text=f"{count} {terms}",
-        description=f"{count} {setting.unit} {terms}",
-        quantity=quantity,
-        unit_amount=unit_amount,
-        amount=quantity * unit_amount + prorated(flat_amount, setting.share),
-    )
+        phrase = setting.noted(("units_flat", quantity, unit_amount, flat_amount))
+        amount += prorated(flat_amount, setting.share)
+    return Part(phrase=phrase, quantity=quantity, unit_amount=unit_amount, amount=amount)
+
+
+def plain_part(phrase: Phrase, amount: Decimal = ZERO, quantity: Decimal = ONE) -> Part:
+    """Return a part in which no units have a price."""
+    return Part(phrase=phrase, quantity=quantity, unit_amount=None, amount=amount)

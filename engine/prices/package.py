@@ -5,17 +5,20 @@ Source    PRICING.md; docs.stripe.com "Package pricing", Lago "package".
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from fakturo.engine.modifiers import Rounding, divided
 from fakturo.engine.prices.model import Setting
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
-from fakturo.engine.texts import number_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """`package_amount`, in the major unit, for each `package_size` units (above 0)."""
+
+    rates_events: ClassVar[bool] = False
+    reads_amounts: ClassVar[bool] = False
 
     package_size: Decimal
     package_amount: Decimal
@@ -24,12 +27,10 @@ class Package:
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return one part: the number of packages at the package amount."""
         packages = divided(usage.quantity, self.package_size, self.rounding)
-        noun = "package" if packages == 1 else "packages"
-        size, price = number_text(self.package_size), setting.money(self.package_amount)
+        key = "package" if packages == 1 else "packages"
         return (
             Part(
-                text=f"{number_text(packages)} {noun} of {size} at {price}",
-                description=f"{number_text(packages)} {noun} of {size} {setting.unit} at {price}",
+                phrase=(key, packages, self.package_size, self.package_amount),
                 quantity=packages,
                 unit_amount=self.package_amount,
                 amount=packages * self.package_amount,

@@ -5,6 +5,7 @@ Source    PRICING.md, the table of models.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from fakturo.engine.prices.model import Setting, units_part
 from fakturo.engine.prices.reading import Reader
@@ -14,6 +15,9 @@ from fakturo.engine.prices.usage import Part, Step, Usage
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerUnit:
     """`unit_amount`, in the major unit, for each unit."""
+
+    rates_events: ClassVar[bool] = False
+    reads_amounts: ClassVar[bool] = False
 
     unit_amount: Decimal
 

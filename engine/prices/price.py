@@ -8,19 +8,15 @@ Holds     a Charge is never below 0, never rounded, and the sum of its parts.
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fractions import Fraction
 
 from fakturo.engine.errors import PriceError
-from fakturo.engine.modifiers import Discount, Modifiers, Rounding, Span, prorated
-from fakturo.engine.money import ONE, ZERO, exact_context, exponent_of
+from fakturo.engine.modifiers import WHOLE, Discount, Modifiers, Rounding, Span, prorated
+from fakturo.engine.money import ZERO, exact_context
 from fakturo.engine.prices.flat import Flat
 from fakturo.engine.prices.matrix import Matrix
-from fakturo.engine.prices.model import Model, Setting
+from fakturo.engine.prices.model import Model, Setting, plain_part
 from fakturo.engine.prices.per_unit import PerUnit
 from fakturo.engine.prices.usage import Charge, Part, Step, Usage, usage_of
-from fakturo.engine.texts import number_text
-
-_WHOLE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +28,11 @@ class Price:
     modifiers: Modifiers
     licensed: bool = False
 
+    @property
+    def needs_events(self) -> bool:
+        """Return whether it cannot be rated from totals: it looks at single events, or at their own amounts."""
+        return self.model.rates_events or self.model.reads_amounts
+
     def charge(
         self,
         usage: Usage,
@@ -39,27 +40,23 @@ class Price:
         span: Span | None = None,
         final: bool = True,
         earlier: Decimal = ZERO,
-        unit: str = "units",
     ) -> Charge:
         """Return the exact amount of `usage`, with what explains it.
 
         `span` says how much of the period the item was held (None: all of it); `final` that this is the last slice
         of the period, so that the minimum applies; `earlier` what the period's earlier slices came to, exactly.
-        `unit` names one unit in the plural.
 
         Raises:
             PriceError: `quantity_negative`, `price_matrix_no_cell`, `price_matrix_dimension`.
         """
         if usage.quantity < 0:
-            raise PriceError("quantity_negative", f"the quantity {number_text(usage.quantity)} is below 0", "quantity")
+            raise PriceError("quantity_negative", f"the quantity {usage.quantity:f} is below 0", "quantity")
         with exact_context():
-            setting = self._setting(span, final, unit)
+            setting = self._setting(span, final)
             parts = self._parts(usage, setting)
             amount = sum((part.amount for part in parts), ZERO)
-            changes = self.modifiers.adjustments(
-                amount, share=setting.share, final=final, earlier=earlier, digits=setting.digits
-            )
-            adjusted = tuple(_plain_part(change.text, ONE, change.amount) for change in changes)
+            changes = self.modifiers.adjustments(amount, share=setting.share, final=final, earlier=earlier)
+            adjusted = tuple(plain_part(change.phrase, change.amount) for change in changes)
             amount = sum((change.amount for change in changes), amount)
             return Charge(quantity=usage.quantity, amount=amount, parts=(*self._free_parts(usage), *parts, *adjusted))
 
@@ -106,24 +103,23 @@ class Price:
             price = replace(price, modifiers=replace(self.modifiers, discounts=discounts))
         return price
 
-    def _setting(self, span: Span | None, final: bool, unit: str) -> Setting:
-        share = _WHOLE if span is None else span.share(self.modifiers.proration)
-        note = "" if span is None or share == 1 else span.note(self.modifiers.proration)
-        digits = exponent_of(self.currency)
-        return Setting(share=share, note=note, span=span, final=final, digits=digits, unit=unit)
+    def _setting(self, span: Span | None, final: bool) -> Setting:
+        share = WHOLE if span is None else span.share(self.modifiers.proration)
+        note = None if span is None or share == 1 else span.note(self.modifiers.proration)
+        return Setting(share=share, note=note, span=span, final=final)
 
     def _parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return the model's parts, prorated: as a whole where licensed, else its fixed parts alone."""
         priced = usage if isinstance(self.model, Matrix) else usage_of(self._billable(usage))
         if not self.licensed:
             return self.model.parts(priced, setting)
-        parts = self.model.parts(priced, replace(setting, share=_WHOLE, note="", span=None))
+        parts = self.model.parts(priced, Setting(final=setting.final))
         return tuple(
-            replace(
-                part,
+            Part(
+                phrase=setting.noted(part.phrase),
+                quantity=part.quantity,
+                unit_amount=part.unit_amount,
                 amount=prorated(part.amount, setting.share),
-                text=setting.noted(part.text),
-                description=setting.noted(part.description),
             )
             for part in parts
         )
@@ -136,13 +132,8 @@ class Price:
         quantity = self.modifiers.transformed(usage.quantity)
         parts = []
         if self.modifiers.divide_by is not None:
-            text = f"{number_text(quantity)} after division by {number_text(self.modifiers.divide_by)}"
-            parts.append(_plain_part(text, quantity, ZERO))
+            parts.append(plain_part(("divided", quantity, self.modifiers.divide_by), quantity=quantity))
         free = min(quantity, self.modifiers.free_units)
         if free:
-            parts.append(_plain_part(f"{number_text(free)} free", free, ZERO))
+            parts.append(plain_part(("free", free), quantity=free))
         return tuple(parts)
-
-
-def _plain_part(text: str, quantity: Decimal, amount: Decimal) -> Part:
-    return Part(text=text, description=text, quantity=quantity, unit_amount=None, amount=amount)

@@ -96,7 +96,7 @@ FAULTS = [
     ("products.MOVEMENT.prices.1.unit_amount", 123.6, "number_float", SECOND + ".unit_amount"),
     ("products.MOVEMENT.prices.1.licensed", True, "price_licensed_metered", SECOND + ".licensed"),
     ("products.TERMINAL.prices.0.licensed", False, "meter_missing", "products.TERMINAL.prices[0].model"),
-    ("meters.miles.aggregation", "unique", "aggregation_not_supported", "meters.miles.aggregation"),
+    ("meters.miles.aggregation", "median", "aggregation_unknown", "meters.miles.aggregation"),
     ("meters.miles.value", None, "meter_value_missing", "meters.miles.value"),
     ("meters.miles.filter", {"plan": "pro"}, "field_type", "meters.miles.filter.plan"),
     (

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakturo.engine.errors import PriceError
+from fakturo.engine.explanations import describe
 from fakturo.engine.prices import Span, grouped_usage, parse_price, usage_of
 from tests.engine.strategies import prices, quantities, tiered
 
@@ -116,9 +117,12 @@ SLOT = {
 
 def test_a_matrix_prices_each_cell_by_itself() -> None:
     usage = grouped_usage(("origin", "plan"), {("JFK", "a"): D(2), ("JFK", "b"): D(1), ("LGA", "a"): D(3)})
-    charge = parse_price(SLOT, "USD").charge(usage, unit="slots")
+    charge = parse_price(SLOT, "USD").charge(usage)
     assert charge.amount == D("192.50")
-    assert [part.description for part in charge.parts] == ["JFK 3 slots at 40.00", "LGA 1 free, 2 slots at 36.25"]
+    assert [describe(part.phrase, "slots", 2) for part in charge.parts] == [
+        "JFK 3 slots at 40.00",
+        "LGA 1 free, 2 slots at 36.25",
+    ]
 
 
 def test_a_group_without_a_cell_takes_the_default_or_is_an_error() -> None:

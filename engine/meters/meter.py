@@ -1,42 +1,25 @@
-"""Meters: which usage events count, what they count for, and totals that can be added up in any order.
+"""Meters: which usage events count, and what each counts for.
 
-Place     usage event -> [this] -> rollup by quarter hour and dimensions -> quantity -> rating.
+Place     usage event -> [this] -> rollup, or aggregation of the events -> quantity -> rating.
 Names     a dotted path reads `data` of the event: `data.distance` and `distance` are the same. Dimensions are texts;
-          a missing one is "".
-Holds     merging rollups is associative; in the order of arrival `last` ties go to the later, as if the events had
-          been read one by one.
-Later     `unique`, `average` and `weighted_sum` are refused with `aggregation_not_supported`.
+          a missing one is "". An event's own amount is `data.amount`.
 Source    PRICING.md, A meter.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
 from fakturo.engine.decimals import parse_decimal
 from fakturo.engine.errors import MeterError, PriceError
-from fakturo.engine.money import EXACT, ONE, ZERO
+from fakturo.engine.meters.rollup import FROM_EVENTS, Aggregation
+from fakturo.engine.money import ONE
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.events.contracts import MeterDefinition
 
-QUARTER_HOUR = timedelta(minutes=15)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Aggregation(StrEnum):
-    """How values become one quantity; no events give 0."""
-
-    COUNT = "count"
-    SUM = "sum"
-    MAX = "max"
-    MIN = "min"
-    LAST = "last"
-
-
-NOT_YET = frozenset({"unique", "average", "weighted_sum"})
-"""Aggregations of the price language that are not built yet."""
+AMOUNT = "amount"
+"""Where an event's own amount stands in its `data`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,45 +31,19 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollup:
-    """What any of the five aggregations needs to know of some events; all 0 for none."""
+class MeasuredEvent:
+    """An event that a meter counts: when it was, its value and its dimensions.
 
-    count: int = 0
-    total: Decimal = ZERO
-    highest: Decimal = ZERO
-    lowest: Decimal = ZERO
-    last: Decimal = ZERO
-    last_at: datetime = _EPOCH
+    `distinct` is the value as text, which `unique` counts. `amount` is the event's own amount in the major unit, which
+    `percentage` and `dynamic` prices read. `properties` are dimension texts by name; the meter's own stand in them too.
+    """
 
-    def merge(self, later: "Rollup") -> "Rollup":
-        """Return both together; of two last values at the same instant that of `later` counts."""
-        if not later.count or not self.count:
-            return later if later.count else self
-        newest = later if later.last_at >= self.last_at else self
-        return Rollup(
-            count=self.count + later.count,
-            total=EXACT.add(self.total, later.total),
-            highest=max(self.highest, later.highest),
-            lowest=min(self.lowest, later.lowest),
-            last=newest.last,
-            last_at=newest.last_at,
-        )
-
-    def quantity(self, aggregation: Aggregation) -> Decimal:
-        """Return the one quantity that `aggregation` makes of it; 0 of no events."""
-        by_kind = {
-            Aggregation.COUNT: Decimal(self.count),
-            Aggregation.SUM: self.total,
-            Aggregation.MAX: self.highest,
-            Aggregation.MIN: self.lowest,
-            Aggregation.LAST: self.last,
-        }
-        return by_kind[aggregation]
-
-
-def rollup_of(value: Decimal, at: datetime) -> Rollup:
-    """Return the rollup of a single event with this value at the event time `at`."""
-    return Rollup(count=1, total=value, highest=value, lowest=value, last=value, last_at=at)
+    at: datetime | None
+    value: Decimal = ONE
+    dimensions: tuple[str, ...] = ()
+    distinct: str = ""
+    amount: Decimal | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +57,11 @@ class Meter:
     group_by: tuple[str, ...]
     group_paths: tuple[tuple[str, ...], ...]
     filters: tuple[tuple[tuple[str, ...], frozenset[str]], ...]
+
+    @property
+    def needs_events(self) -> bool:
+        """Return whether its quantity cannot be had from rollups: `unique` and `weighted_sum`."""
+        return self.aggregation in FROM_EVENTS
 
     def matches(self, event_type: str, data: Mapping[str, object]) -> bool:
         """Return whether an event of this type with this `data` counts: its type, and every filter holds."""
@@ -115,30 +77,61 @@ class Meter:
         """
         return Measure(dimensions=self.dimensions(data), value=self.value(data))
 
+    def event(self, data: Mapping[str, object], at: datetime) -> MeasuredEvent:
+        """Return an event that matches as aggregations and prices of single events need it. Raises as `measure`."""
+        dimensions = self.dimensions(data)
+        return MeasuredEvent(
+            at=at,
+            value=self.value(data),
+            dimensions=dimensions,
+            distinct=self._distinct(data) if self.aggregation is Aggregation.UNIQUE else "",
+            amount=self._amount(data),
+            properties=dict(zip(self.group_by, dimensions, strict=True)),
+        )
+
     def dimensions(self, data: Mapping[str, object]) -> tuple[str, ...]:
         """Return the texts of the meter's `group_by`, in its order."""
         return tuple(_text(_value_at(data, path)) for path in self.group_paths)
 
     def value(self, data: Mapping[str, object]) -> Decimal:
-        """Return the value of one event; 1 for `count`. Raises as `measure`."""
+        """Return the value of one event; 1 for `count` and `unique`. Raises as `measure`."""
         if self.value_path is None:
             return ONE
-        path = ".".join(("data", *self.value_path))
-        found = _value_at(data, self.value_path)
-        if found is None:
-            raise MeterError(Reason.VALUE_MISSING, f"meter {self.code} reads a value that is not there", path)
+        if self.aggregation is Aggregation.UNIQUE:
+            self._distinct(data)
+            return ONE
+        return self._number(data, self.value_path)
+
+    def _distinct(self, data: Mapping[str, object]) -> str:
+        found, path = self._found(data, self.value_path or ())
+        if isinstance(found, bool | str | int):
+            return _text(found)
+        raise MeterError(Reason.NOT_A_NUMBER, f"meter {self.code} counts values, and {found!r} is no text", path)
+
+    def _amount(self, data: Mapping[str, object]) -> Decimal | None:
+        return None if data.get(AMOUNT) is None else self._number(data, (AMOUNT,))
+
+    def _number(self, data: Mapping[str, object], value_path: tuple[str, ...]) -> Decimal:
+        found, path = self._found(data, value_path)
         try:
             return parse_decimal(found, path, negative=True)
         except PriceError as error:
             reason = Reason.FLOAT_AMOUNT if error.code == "number_float" else Reason.NOT_A_NUMBER
             raise MeterError(reason, error.message, path) from error
 
+    def _found(self, data: Mapping[str, object], value_path: tuple[str, ...]) -> tuple[object, str]:
+        path = ".".join(("data", *value_path))
+        found = _value_at(data, value_path)
+        if found is None:
+            raise MeterError(Reason.VALUE_MISSING, f"meter {self.code} reads a value that is not there", path)
+        return found, path
+
 
 def meter_of(definition: MeterDefinition, path: str = "meter") -> Meter:
     """Return the checked meter.
 
     Raises:
-        PriceError: `aggregation_not_supported`, `aggregation_unknown`, `meter_value_missing`, `meter_path_empty`.
+        PriceError: `aggregation_unknown`, `meter_value_missing`, `meter_path_empty`.
     """
     aggregation = _aggregation_of(definition.aggregation, f"{path}.aggregation")
     counts = aggregation is Aggregation.COUNT
@@ -159,26 +152,7 @@ def meter_of(definition: MeterDefinition, path: str = "meter") -> Meter:
     )
 
 
-def quarter_hour(instant: datetime) -> datetime:
-    """Return the start, in UTC, of the quarter of an hour that holds `instant`: the grain of rollups.
-
-    Every zone's offset since 1972 is a multiple of it but for Liberia's (in 1972), so local days and months are whole
-    numbers of quarters.
-    """
-    return _EPOCH + (instant - _EPOCH) // QUARTER_HOUR * QUARTER_HOUR
-
-
-def merge_all(rollups: Sequence[Rollup]) -> Rollup:
-    """Return all together, in this order."""
-    total = Rollup()
-    for rollup in rollups:
-        total = total.merge(rollup)
-    return total
-
-
 def _aggregation_of(name: str, path: str) -> Aggregation:
-    if name in NOT_YET:
-        raise PriceError("aggregation_not_supported", f"aggregation {name!r} is not supported yet", path)
     try:
         return Aggregation(name)
     except ValueError as error:

@@ -1,0 +1,51 @@
+"""How English says each phrase. The rules of a row are in phrasebook.py."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SEPARATOR = ", "
+WORDS: Mapping[str, str] = MappingProxyType({})
+ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
+    {
+        # The sentence of a line: quantity, unit, parts.
+        "usage": "{0:n} {1:w}: {2:p}",
+        "nothing": "nothing to pay",
+        "all": "{0:p}",
+        "billed": ("less {0:m} already billed", "already billed"),
+        # Models.
+        "flat": "{0:m} flat",
+        "units": ("{0:n} at {1:m}", "{0:n} {unit} at {1:m}"),
+        "units_flat": ("{0:n} at {1:m} + {2:m}", "{0:n} {unit} at {1:m} + {2:m}"),
+        "package": ("{0:n} package of {1:n} at {2:m}", "{0:n} package of {1:n} {unit} at {2:m}"),
+        "packages": ("{0:n} packages of {1:n} at {2:m}", "{0:n} packages of {1:n} {unit} at {2:m}"),
+        "cell": "{0:t} {1:p}",
+        "cell_other": "other {0:p}",
+        "percent": "{0:n} % of {1:m}",
+        "percent_flat": "{0:n} % of {1:m} + {2:m}",
+        "event_fee": "{0:n} events at {1:m}",
+        "event_minimum": "raised to at least {0:m} an event",
+        "event_maximum": "cut to at most {0:m} an event",
+        "own_amounts": "{0:n} events at their own amounts",
+        "own_amounts_times": "{0:n} events at their own amounts × {1:n}",
+        "capacity": "{0:m} for {1:p}",
+        "capacity_none": "{0:m} for no capacity used",
+        "peak": "{0:t} {1:n}",
+        "event": "{0:n} {unit}",
+        "events": "{0:n} events, each by itself",
+        "at_least_nothing": "not below 0",
+        # Before the model.
+        "divided": "{0:n} after division by {1:n}",
+        "free": "{0:n} free",
+        "free_event": "{0:n} event free",
+        "free_events": "{0:n} events free",
+        "incremented": "{0:n} after rounding up each event",
+        "group": ("of which {0:t} {1:n}", "of which {0:t} {1:n} {unit}"),
+        # After the model.
+        "days": "{0:n} of {1:n} days",
+        "seconds": "{0:n} of {1:n} seconds",
+        "less_percent": "less {0:n} %",
+        "less_amount": "less {0:m}",
+        "cap": "capped at {0:m}",
+        "minimum": "raised to the minimum of {0:m}",
+    }
+)

@@ -1,0 +1,47 @@
+"""How German says each phrase. Numbers have a decimal comma, so parts are set apart by semicolons."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SEPARATOR = "; "
+WORDS: Mapping[str, str] = MappingProxyType({"units": "Einheiten"})
+ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
+    {
+        "usage": "{0:n} {1:w}: {2:p}",
+        "nothing": "nichts zu zahlen",
+        "all": "{0:p}",
+        "billed": ("abzüglich bereits berechneter {0:m}", "bereits berechnet"),
+        "flat": "{0:m} pauschal",
+        "units": ("{0:n} zu je {1:m}", "{0:n} {unit} zu je {1:m}"),
+        "units_flat": ("{0:n} zu je {1:m} + {2:m}", "{0:n} {unit} zu je {1:m} + {2:m}"),
+        "package": ("{0:n} Paket von {1:n} zu {2:m}", "{0:n} Paket von {1:n} {unit} zu {2:m}"),
+        "packages": ("{0:n} Pakete von {1:n} zu je {2:m}", "{0:n} Pakete von {1:n} {unit} zu je {2:m}"),
+        "cell": "{0:t} {1:p}",
+        "cell_other": "Übrige {0:p}",
+        "percent": "{0:n} % von {1:m}",
+        "percent_flat": "{0:n} % von {1:m} + {2:m}",
+        "event_fee": "{0:n} Vorgänge zu je {1:m}",
+        "event_minimum": "auf mindestens {0:m} je Vorgang angehoben",
+        "event_maximum": "auf höchstens {0:m} je Vorgang begrenzt",
+        "own_amounts": "{0:n} Vorgänge mit eigenen Beträgen",
+        "own_amounts_times": "{0:n} Vorgänge mit eigenen Beträgen × {1:n}",
+        "capacity": "{0:m} für {1:p}",
+        "capacity_none": "{0:m} ohne genutzte Kapazität",
+        "peak": "{0:t} {1:n}",
+        "event": "{0:n} {unit}",
+        "events": "{0:n} Vorgänge, jeder für sich",
+        "at_least_nothing": "nicht unter 0",
+        "divided": "{0:n} nach Teilung durch {1:n}",
+        "free": "{0:n} frei",
+        "free_event": "{0:n} Vorgang frei",
+        "free_events": "{0:n} Vorgänge frei",
+        "incremented": "{0:n} nach Aufrundung jedes Vorgangs",
+        "group": ("davon {0:t} {1:n}", "davon {0:t} {1:n} {unit}"),
+        "days": "{0:n} von {1:n} Tagen",
+        "seconds": "{0:n} von {1:n} Sekunden",
+        "less_percent": "abzüglich {0:n} %",
+        "less_amount": "abzüglich {0:m}",
+        "cap": "begrenzt auf {0:m}",
+        "minimum": "angehoben auf den Mindestbetrag von {0:m}",
+    }
+)
