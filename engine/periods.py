@@ -139,6 +139,12 @@ def anchored_period(anchor_on: date, index: int, zone: Zone, months: int = 1) ->
     return date_period(add_months(anchor_on, index * months), add_months(anchor_on, (index + 1) * months), zone)
 
 
+def anchored_index(anchor_on: date, on: date, months: int = 1) -> int:
+    """Return the index of the period of `months` months, counted from the anchor date, that holds the date `on`."""
+    index = ((on.year - anchor_on.year) * 12 + on.month - anchor_on.month) // months
+    return index if add_months(anchor_on, index * months) <= on else index - 1
+
+
 def months_between(start_at: datetime, end_at: datetime, zone: Zone) -> Iterator[Period]:
     """Yield the calendar months that have an instant in [start_at, end_at), oldest first."""
     period = period_containing(start_at, zone)

@@ -1,17 +1,42 @@
-"""Which period of an item is billed next, and what an account was at an instant.
+"""Which period of an item is billed next and when, and what an account was at an instant.
 
 Place     `AccountChanged` and `SubscriptionItem` of `billing.contracts` -> [this] -> the pointers by which the agents
           `usage` and `invoicing` find what is due.
 Holds     periods of one item touch and never overlap, also where the account changes its zone: the next one begins
-          where the last one ended.
-Source    PRICING.md, Periods.
+          where the last one ended. Each of them belongs to one regular period (`regular_period`), by which it is
+          prorated, so that a move costs nobody a second monthly fee.
+Anchors   regular periods are counted from the item's anchor date (31 Jan, 28 Feb, 31 Mar), never by stepping; without
+          one they are the calendar's months, quarters, years.
+Source    PRICING.md, Periods; Lago's `billing_boundaries_spec.rb` for anchors at a month's end.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from fakturo.engine.periods import Period, first_instant, local_date, period_containing
+from fakturo.engine.periods import (
+    Period,
+    Zone,
+    anchored_index,
+    anchored_period,
+    date_period,
+    first_instant,
+    local_date,
+)
 from fakturo.schemas.events.contracts import AccountVersion, SubscriptionItem
+
+ARREARS, ADVANCE = "arrears", "advance"
+"""When a period is billed: at its end, or at its start."""
+
+IMMEDIATE, NEXT_PERIOD = "immediate", "next_period"
+"""When a new price version begins to hold: on its date, or with the first period that begins on or after it."""
+
+_CALENDAR = date(1, 1, 1)
+"""What calendar months, quarters and years are counted from."""
+
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+_ZONES_APART = timedelta(hours=27)
+"""No two zones differ by more: a rest of a period that is shorter comes from a move to another zone."""
 
 
 def version_at(versions: Sequence[AccountVersion], instant: datetime) -> AccountVersion:
@@ -29,6 +54,11 @@ def zone_at(versions: Sequence[AccountVersion], instant: datetime) -> str:
     return version_at(versions, instant).timezone
 
 
+def is_one_time(item: SubscriptionItem) -> bool:
+    """Return whether the item is charged once, on the day that its service starts."""
+    return item.billing_months == 0
+
+
 def next_item_period(
     item: SubscriptionItem,
     versions: Sequence[AccountVersion],
@@ -37,19 +67,80 @@ def next_item_period(
 ) -> Period | None:
     """Return the next period of `item` after `done_until_at` (None: the one that holds its service start).
 
-    None when the service has ended before it, or when it would open on or after the local date `billing_until`.
+    None when the service has ended before it, or when it would open on or after the local date `billing_until`. A
+    one-time item has one period, the local day of its service start. Of an item that is billed in advance the first
+    period begins with the service: before it there is nothing to bill.
     """
-    zone = zone_at(versions, done_until_at) if done_until_at else versions[0].timezone
-    from_at = first_instant(item.service_start_on, zone)
-    if done_until_at is None:
-        zone = zone_at(versions, from_at)
-        from_at = first_instant(item.service_start_on, zone)
-    else:
-        from_at = max(from_at, done_until_at)
+    if is_one_time(item) and done_until_at is not None:
+        return None
+    zone, from_at = _begin(item, versions, done_until_at)
     if item.service_end_on is not None and first_instant(item.service_end_on, zone) <= from_at:
         return None
-    month = period_containing(from_at, zone)
-    if billing_until is not None and local_date(month.start_at, zone) >= billing_until:
+    regular = _regular_after(item, from_at, zone, moved=from_at == done_until_at)
+    if billing_until is not None and local_date(regular.start_at, zone) >= billing_until:
         return None
-    start_at = max(month.start_at, done_until_at) if done_until_at else month.start_at
-    return Period(start_at=start_at, end_at=month.end_at)
+    if from_at == done_until_at:
+        start_at = from_at  # where the last one ended, whatever the zone says
+    elif item.billing == ADVANCE:
+        start_at = max(regular.start_at, from_at)
+    else:
+        start_at = max(regular.start_at, done_until_at or regular.start_at)
+    return Period(start_at=start_at, end_at=regular.end_at)
+
+
+def bill_at(item: SubscriptionItem, period: Period) -> datetime:
+    """Return when `period` of `item` falls due: its end in arrears, its start in advance and for a one-time charge."""
+    return period.start_at if is_one_time(item) or item.billing == ADVANCE else period.end_at
+
+
+def regular_period(item: SubscriptionItem, period: Period, zone: Zone) -> Period:
+    """Return the whole period, counted from the anchor, that a billing period of the item belongs to.
+
+    They differ where the account has moved to another zone, and in the first period of an advance charge. Fixed parts
+    are prorated by the regular one. The regular period of a one-time charge is its day.
+    """
+    return period if is_one_time(item) else _regular_at(item, period.end_at - _SECOND, zone)
+
+
+def allowance_window(item: SubscriptionItem, period: Period, zone: Zone) -> Period | None:
+    """Return the stretch over which tiers, free units, caps and minimums of `period` count, None without an allowance.
+
+    Windows of `allowance_months` are counted from the anchor, without one from the billing period in which service
+    starts, so that each holds whole billing periods. A window holds its periods whole where the account has moved too.
+    """
+    if item.allowance_months is None or is_one_time(item):
+        return None
+    base_on = item.anchor_on
+    if base_on is None:
+        base_on = local_date(_regular_at(item, first_instant(item.service_start_on, zone), zone).start_at, zone)
+    on = local_date(regular_period(item, period, zone).start_at, zone)
+    index = anchored_index(base_on, on, item.allowance_months)
+    window = anchored_period(base_on, index, zone, item.allowance_months)
+    return Period(start_at=min(window.start_at, period.start_at), end_at=max(window.end_at, period.end_at))
+
+
+def _begin(
+    item: SubscriptionItem, versions: Sequence[AccountVersion], done_until_at: datetime | None
+) -> tuple[str, datetime]:
+    """Return the zone of the next period, and the instant that it has to hold: service start, or where we are."""
+    if done_until_at is not None:
+        zone = zone_at(versions, done_until_at)
+        return zone, max(first_instant(item.service_start_on, zone), done_until_at)
+    zone = zone_at(versions, first_instant(item.service_start_on, versions[0].timezone))
+    return zone, first_instant(item.service_start_on, zone)
+
+
+def _regular_after(item: SubscriptionItem, from_at: datetime, zone: Zone, *, moved: bool) -> Period:
+    """Return the regular period from `from_at` on; the hours that a move to the west left over join the next one."""
+    regular = _regular_at(item, from_at, zone)
+    left_over = moved and regular.start_at < from_at and regular.end_at - from_at <= _ZONES_APART
+    return _regular_at(item, regular.end_at, zone) if left_over else regular
+
+
+def _regular_at(item: SubscriptionItem, instant: datetime, zone: Zone) -> Period:
+    """Return the regular period that holds `instant`; of a one-time charge the local day."""
+    on = local_date(instant, zone)
+    if is_one_time(item):
+        return date_period(on, on + _DAY, zone)
+    anchor_on = item.anchor_on or _CALENDAR
+    return anchored_period(anchor_on, anchored_index(anchor_on, on, item.billing_months), zone, item.billing_months)
