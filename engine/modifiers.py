@@ -1,14 +1,17 @@
 """Modifiers: what a price does to the quantity before its model, and to the amount after it.
 
-Place     inside `Price.charge`: transform -> free units -> the model -> proration -> discounts -> cap -> minimum.
+Place     inside `Price.charge`: event increments -> transform -> free units -> the model (whole, or event by event) ->
+          proration -> discounts -> cap -> minimum.
 Units     amounts are exact Decimals in the major unit; nothing is rounded here.
 Rules     only fixed parts are prorated, `minimum_amount` among them; caps, discounts and free units never are. The
           minimum is a true-up for the whole period: it applies on the final slice, and what the period's earlier
           slices came to counts towards it; where it is prorated, it belongs to its own slice alone.
-Later     `event_increments` and `per_event` look at single events and are refused for now.
-Source    PRICING.md, Modifiers (the order is the contract's).
+Negative  what takes an event back is treated as the event was: increments and transform of -7 are minus those of 7,
+          and free units that it had used are free again.
+Source    PRICING.md, Modifiers (the order is the contract's); event increments as CGRateS has them ("30/6" seconds).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -35,6 +38,24 @@ class Rounding(StrEnum):
     UP = "up"
     DOWN = "down"
     NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventIncrements:
+    """How the quantity of a single event is rounded up: to `minimum`, and beyond it by whole steps of `step`."""
+
+    minimum: Decimal = ZERO
+    step: Decimal | None = None
+
+    def apply(self, quantity: Decimal) -> Decimal:
+        """Return the quantity that is billed of an event; 0 stays 0. With 30 and 6: 1 -> 30, 31 -> 36."""
+        if quantity < 0:
+            return -self.apply(-quantity)
+        if quantity <= self.minimum:
+            return self.minimum if quantity else ZERO
+        if self.step is None:
+            return quantity
+        return self.minimum + divided(quantity - self.minimum, self.step, Rounding.UP) * self.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +126,38 @@ class Modifiers:
     discounts: tuple[Discount, ...] = ()
     maximum_amount: Decimal | None = None
     minimum_amount: Decimal | None = None
+    increments: EventIncrements | None = None
+    per_event: bool = False
+
+    @property
+    def change_quantities(self) -> bool:
+        """Return whether the model is given another quantity than was used."""
+        return bool(self.divide_by is not None or self.free_units or self.increments)
+
+    def incremented(self, quantity: Decimal) -> Decimal:
+        """Return what is billed of an event's quantity."""
+        return quantity if self.increments is None else self.increments.apply(quantity)
 
     def transformed(self, quantity: Decimal) -> Decimal:
         """Return the quantity in the units that are priced."""
         if self.divide_by is None:
             return quantity
+        if quantity < 0:
+            return -divided(-quantity, self.divide_by, self.divide_round)
         return divided(quantity, self.divide_by, self.divide_round)
+
+    def billable(self, quantity: Decimal) -> Decimal:
+        """Return what is left to price of a total: transformed, less the free units."""
+        return max(self.transformed(quantity) - self.free_units, ZERO)
+
+    def billable_each(self, quantities: Iterable[Decimal]) -> Iterator[Decimal]:
+        """Yield what is left to price of each event, oldest first: transformed, free units used up as they come."""
+        used, priced = ZERO, ZERO
+        for quantity in quantities:
+            used += self.transformed(quantity)
+            left = max(used - self.free_units, ZERO)
+            yield left - priced
+            priced = left
 
     def adjustments(self, amount: Decimal, *, share: Fraction, final: bool, earlier: Decimal) -> tuple[Adjustment, ...]:
         """Return what discounts, cap and minimum change of the model's `amount`, in this order; never a 0."""

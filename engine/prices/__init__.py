@@ -3,7 +3,9 @@
 Entry     `parse_price` reads a price document; `Price.charge` applies it to a usage, modifiers included, exact;
           `to_minor` rounds it, once. Whoever checks the books needs no more than this package.
 Flow      reading (checked access to the document) -> parse -> price (modifiers around the model) -> charge.
-Models    flat, per_unit, graduated, volume (the two share tiers), package, matrix.
+          charge: events (their order, what of each counts) -> priced (all before the model) -> model -> adjustments.
+Models    flat, per_unit, graduated, volume, graduated_percentage (the three share tiers), package, percentage, dynamic,
+          capacity, matrix.
 """
 
 from fakturo.engine.modifiers import Span

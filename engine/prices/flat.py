@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from fakturo.engine.modifiers import prorated
-from fakturo.engine.prices.model import Setting, plain_part
+from fakturo.engine.prices.model import Amounts, Setting, plain_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
 
@@ -18,7 +18,7 @@ class Flat:
     """`amount`, in the major unit."""
 
     rates_events: ClassVar[bool] = False
-    reads_amounts: ClassVar[bool] = False
+    amounts: ClassVar[Amounts] = Amounts.UNREAD
 
     amount: Decimal
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from fakturo.engine.prices.model import Setting, units_part
+from fakturo.engine.prices.model import Amounts, Setting, units_part
 from fakturo.engine.prices.reading import Reader
-from fakturo.engine.prices.tiers import Tier, read_tiers, step_of
+from fakturo.engine.prices.tiers import Tier, read_tiers, shares_of, step_of
 from fakturo.engine.prices.usage import Part, Step, Usage
 
 
@@ -19,19 +19,16 @@ class Graduated:
     """Tiers, lowest first."""
 
     rates_events: ClassVar[bool] = False
-    reads_amounts: ClassVar[bool] = False
+    amounts: ClassVar[Amounts] = Amounts.UNREAD
 
     tiers: tuple[Tier, ...]
 
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return one part for each tier entered, lowest first; the first tier is always entered."""
-        parts = []
-        for index, tier in enumerate(self.tiers):
-            if index and usage.quantity <= tier.after:
-                break
-            top = usage.quantity if tier.up_to is None else min(usage.quantity, tier.up_to)
-            parts.append(units_part(top - tier.after, tier.unit_amount, setting, tier.flat_amount))
-        return tuple(parts)
+        return tuple(
+            units_part(share, tier.unit_amount, setting, tier.flat_amount)
+            for tier, share in shares_of(self.tiers, usage.quantity)
+        )
 
     def step(self, quantity: Decimal) -> Step | None:
         """Return how far the next tier is, and what a unit costs there."""

@@ -6,6 +6,7 @@ Adding    a new model is one file with a frozen dataclass of this shape and a `r
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import ClassVar, Protocol
 
@@ -13,6 +14,17 @@ from fakturo.engine.explanations import Phrase
 from fakturo.engine.modifiers import WHOLE, Span, prorated
 from fakturo.engine.money import ONE, ZERO
 from fakturo.engine.prices.usage import Part, Step, Usage
+
+
+class Amounts(StrEnum):
+    """What a model prices: quantities; the events' own amounts, or quantities where an event has none; amounts alone.
+
+    What transform and free units act on is the same.
+    """
+
+    UNREAD = "unread"
+    PREFERRED = "preferred"
+    REQUIRED = "required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +48,12 @@ class Setting:
 class Model(Protocol):
     """One model of the price language. Called inside `exact_context()`.
 
-    `rates_events`: each event costs something by itself, so the usage it is given holds events. `reads_amounts`: what
-    it prices are the events' own amounts, or their quantities where they have none.
+    `rates_events`: each event costs something by itself, so the usage that it is given holds the events, oldest first,
+    with what is to be priced as their quantities. `amounts`: whether it prices the events' own amounts.
     """
 
     rates_events: ClassVar[bool]
-    reads_amounts: ClassVar[bool]
+    amounts: ClassVar[Amounts]
 
     def parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
         """Return the parts whose amounts add up to the model's amount; none for nothing."""

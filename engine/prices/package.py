@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from fakturo.engine.modifiers import Rounding, divided
-from fakturo.engine.prices.model import Setting
+from fakturo.engine.prices.model import Amounts, Setting
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
 
@@ -18,7 +18,7 @@ class Package:
     """`package_amount`, in the major unit, for each `package_size` units (above 0)."""
 
     rates_events: ClassVar[bool] = False
-    reads_amounts: ClassVar[bool] = False
+    amounts: ClassVar[Amounts] = Amounts.UNREAD
 
     package_size: Decimal
     package_amount: Decimal

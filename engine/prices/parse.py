@@ -2,9 +2,8 @@
 
 Place     catalog, own prices, `fakturo rate` -> [this] -> Price.
 Adding    a model: its file's `read` goes into `_READERS`.
-Errors    field_missing, field_type, field_unknown, field_choice, field_not_supported, number_*, currency_unknown,
-          currency_mismatch, price_model_unknown, price_tier_order, price_tier_last, price_discount,
-          price_matrix_modifier.
+Errors    field_missing, field_type, field_unknown, field_choice, number_*, currency_unknown, currency_mismatch,
+          price_model_unknown, price_tier_order, price_tier_last, price_discount, price_clamp, price_event_increments.
 Source    PRICING.md, A price and Modifiers.
 """
 
@@ -13,9 +12,20 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from fakturo.engine.errors import PriceError
-from fakturo.engine.modifiers import Discount, Modifiers, Proration, Rounding
+from fakturo.engine.modifiers import Discount, EventIncrements, Modifiers, Proration, Rounding
 from fakturo.engine.money import ZERO, exponent_of
-from fakturo.engine.prices import flat, graduated, matrix, package, per_unit, volume
+from fakturo.engine.prices import (
+    capacity,
+    dynamic,
+    flat,
+    graduated,
+    graduated_percentage,
+    matrix,
+    package,
+    per_unit,
+    percentage,
+    volume,
+)
 from fakturo.engine.prices.model import Model
 from fakturo.engine.prices.price import Price
 from fakturo.engine.prices.reading import Reader
@@ -27,14 +37,15 @@ _READERS: Mapping[str, Callable[[Reader], Model]] = MappingProxyType(
         "graduated": graduated.read,
         "volume": volume.read,
         "package": package.read,
+        "percentage": percentage.read,
+        "graduated_percentage": graduated_percentage.read,
+        "dynamic": dynamic.read,
+        "capacity": capacity.read,
     }
 )
 MATRIX = "matrix"
 MODELS = (*_READERS, MATRIX)
-"""The models that are built."""
-
-NOT_YET = ("event_increments", "per_event")
-"""Modifiers of the price language that look at single events and are not built yet."""
+"""The models of the price language."""
 
 _HUNDRED = Decimal(100)
 
@@ -62,10 +73,6 @@ def read_price(document: object, currency: str, path: str, faults: list[PriceErr
     model = _model(reader, currency, faults)
     licensed = reader.flag("licensed")
     modifiers = _modifiers(reader, fixed=licensed or isinstance(model, flat.Flat))
-    if isinstance(model, matrix.Matrix):
-        for field in ("transform", "free_units"):
-            if reader.has(field):
-                reader.fault("price_matrix_modifier", field, "of a matrix belongs in the price of a cell")
     if model is not None:  # of an unknown model nobody knows the fields
         reader.finish(f"a {document['model']} price")
     if model is None or len(faults) > known:
@@ -102,9 +109,6 @@ def _model(reader: Reader, currency: str, faults: list[PriceError]) -> Model | N
 
 def _modifiers(reader: Reader, *, fixed: bool) -> Modifiers:
     """Return the modifiers; `fixed` says that the model's amount is prorated by day by default."""
-    for field in NOT_YET:
-        if reader.take(field) is not None:
-            reader.fault("field_not_supported", field, "is not supported yet")
     transform = reader.reader("transform") if reader.has("transform") else None
     divide_by, divide_round = None, Rounding.NONE
     if transform is not None:
@@ -119,7 +123,21 @@ def _modifiers(reader: Reader, *, fixed: bool) -> Modifiers:
         discounts=_discounts(reader),
         maximum_amount=reader.optional_decimal("maximum_amount"),
         minimum_amount=reader.optional_decimal("minimum_amount"),
+        increments=_increments(reader),
+        per_event=reader.flag("per_event"),
     )
+
+
+def _increments(reader: Reader) -> EventIncrements | None:
+    if not reader.has("event_increments"):
+        return None
+    fields = reader.reader("event_increments")
+    step = fields.decimal("step", above_zero=True) if fields.has("step") else None
+    increments = EventIncrements(minimum=fields.decimal("minimum", default=ZERO), step=step)
+    fields.finish("event increments")
+    if not fields.has("minimum") and not fields.has("step"):
+        reader.fault("price_event_increments", "event_increments", "needs minimum or step")
+    return increments
 
 
 def _discounts(reader: Reader) -> tuple[Discount, ...]:

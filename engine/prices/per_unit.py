@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from fakturo.engine.prices.model import Setting, units_part
+from fakturo.engine.prices.model import Amounts, Setting, units_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Part, Step, Usage
 
@@ -17,7 +17,7 @@ class PerUnit:
     """`unit_amount`, in the major unit, for each unit."""
 
     rates_events: ClassVar[bool] = False
-    reads_amounts: ClassVar[bool] = False
+    amounts: ClassVar[Amounts] = Amounts.UNREAD
 
     unit_amount: Decimal
 

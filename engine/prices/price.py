@@ -1,7 +1,8 @@
 """A price that has been read: a model with its modifiers, applied to a usage.
 
 Place     usage -> [this] -> exact Charge -> rating (less what was billed, rounded once).
-Steps     transform -> free units -> model -> proration -> discounts -> cap -> minimum (PRICING.md, Modifiers).
+Steps     event increments -> transform -> free units -> model, whole or event by event -> proration -> discounts -> cap
+          -> minimum (PRICING.md, Modifiers); what is before the model is in priced.py.
 Licensed  the quantity is the contract's, so the model's whole amount is a fixed part.
 Holds     a Charge is never below 0, never rounded, and the sum of its parts.
 """
@@ -9,14 +10,17 @@ Holds     a Charge is never below 0, never rounded, and the sum of its parts.
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from fakturo.engine.errors import PriceError
 from fakturo.engine.modifiers import WHOLE, Discount, Modifiers, Rounding, Span, prorated
 from fakturo.engine.money import ZERO, exact_context
+from fakturo.engine.prices.events import checked_total
 from fakturo.engine.prices.flat import Flat
 from fakturo.engine.prices.matrix import Matrix
-from fakturo.engine.prices.model import Model, Setting, plain_part
+from fakturo.engine.prices.model import Amounts, Model, Setting, plain_part
 from fakturo.engine.prices.per_unit import PerUnit
-from fakturo.engine.prices.usage import Charge, Part, Step, Usage, usage_of
+from fakturo.engine.prices.priced import Priced, priced
+from fakturo.engine.prices.usage import Charge, Part, Step, Usage
+
+_ALL = {final: Setting(final=final) for final in (True, False)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,10 @@ class Price:
     @property
     def needs_events(self) -> bool:
         """Return whether it cannot be rated from totals: it looks at single events, or at their own amounts."""
-        return self.model.rates_events or self.model.reads_amounts
+        if isinstance(self.model, Matrix) and any(cell.price.needs_events for cell in self.model.cells):
+            return True
+        rates_singly = self.modifiers.per_event or self.modifiers.increments is not None
+        return rates_singly or self.model.rates_events or self.model.amounts is not Amounts.UNREAD
 
     def charge(
         self,
@@ -47,29 +54,37 @@ class Price:
         of the period, so that the minimum applies; `earlier` what the period's earlier slices came to, exactly.
 
         Raises:
-            PriceError: `quantity_negative`, `price_matrix_no_cell`, `price_matrix_dimension`.
+            PriceError: `quantity_negative`, `event_amount_missing`, `quantities_missing`, `price_capacity_exceeded`,
+                `price_matrix_no_cell`, `price_matrix_dimension`.
         """
-        if usage.quantity < 0:
-            raise PriceError("quantity_negative", f"the quantity {usage.quantity:f} is below 0", "quantity")
+        checked_total(usage.quantity)
         with exact_context():
             setting = self._setting(span, final)
-            parts = self._parts(usage, setting)
-            amount = sum((part.amount for part in parts), ZERO)
+            before = priced(usage, self.model, self.modifiers)
+            parts = [*before.parts, *self._model_parts(before, setting)]
+            amount = sum([part.amount for part in parts], ZERO)
+            if amount < 0:  # events that take back more than the others cost
+                parts.append(plain_part(("at_least_nothing",), -amount))
+                amount = ZERO
             changes = self.modifiers.adjustments(amount, share=setting.share, final=final, earlier=earlier)
-            adjusted = tuple(plain_part(change.phrase, change.amount) for change in changes)
-            amount = sum((change.amount for change in changes), amount)
-            return Charge(quantity=usage.quantity, amount=amount, parts=(*self._free_parts(usage), *parts, *adjusted))
+            for change in changes:
+                parts.append(plain_part(change.phrase, change.amount))
+                amount += change.amount
+            return Charge(quantity=usage.quantity, amount=amount, parts=tuple(parts))
 
     def step(self, usage: Usage) -> Step | None:
         """Return what the next unit costs where that differs from the last, and how far away that is; else None.
 
-        Distances are in units of usage. They are not told where a transform rounds down, since there one unit does
-        not lead on.
+        Distances are in units of usage (of money where amounts are priced). They are not told where a transform rounds
+        down, since there one unit does not lead on, and not where events are priced singly.
         """
-        if self.modifiers.divide_round is Rounding.DOWN:
+        if self.modifiers.divide_round is Rounding.DOWN or self.modifiers.per_event or self.modifiers.increments:
+            return None
+        if isinstance(self.model, Matrix):
             return None
         with exact_context():
-            quantity = self.modifiers.transformed(usage.quantity)
+            used = priced(usage, self.model, replace(self.modifiers, divide_by=None, free_units=ZERO)).total
+            quantity = self.modifiers.transformed(used)
             free = self.modifiers.free_units
             step = self.model.step(max(quantity - free, ZERO))
             if quantity < free:
@@ -81,7 +96,7 @@ class Price:
             if step is None:
                 return None
             size = self.modifiers.divide_by or Decimal(1)
-            return replace(step, remaining=(free_left + step.remaining) * size - usage.quantity)
+            return replace(step, remaining=(free_left + step.remaining) * size - used)
 
     def overridden(self, *, unit_amount: Decimal | None = None, discount_percent: Decimal | None = None) -> "Price":
         """Return the price with a customer's own terms.
@@ -104,16 +119,16 @@ class Price:
         return price
 
     def _setting(self, span: Span | None, final: bool) -> Setting:
-        share = WHOLE if span is None else span.share(self.modifiers.proration)
-        note = None if span is None or share == 1 else span.note(self.modifiers.proration)
+        if span is None:
+            return _ALL[final]
+        share = span.share(self.modifiers.proration)
+        note = None if share == WHOLE else span.note(self.modifiers.proration)
         return Setting(share=share, note=note, span=span, final=final)
 
-    def _parts(self, usage: Usage, setting: Setting) -> tuple[Part, ...]:
+    def _model_parts(self, before: Priced, setting: Setting) -> tuple[Part, ...]:
         """Return the model's parts, prorated: as a whole where licensed, else its fixed parts alone."""
-        priced = usage if isinstance(self.model, Matrix) else usage_of(self._billable(usage))
         if not self.licensed:
-            return self.model.parts(priced, setting)
-        parts = self.model.parts(priced, Setting(final=setting.final))
+            return self._parts(before, setting)
         return tuple(
             Part(
                 phrase=setting.noted(part.phrase),
@@ -121,19 +136,24 @@ class Price:
                 unit_amount=part.unit_amount,
                 amount=prorated(part.amount, setting.share),
             )
-            for part in parts
+            for part in self._parts(before, _ALL[setting.final])
         )
 
-    def _billable(self, usage: Usage) -> Decimal:
-        return max(self.modifiers.transformed(usage.quantity) - self.modifiers.free_units, ZERO)
+    def _parts(self, before: Priced, setting: Setting) -> tuple[Part, ...]:
+        if isinstance(self.model, Matrix):
+            return tuple(lot.cell.part(lot.usages, lot.quantity, setting) for lot in before.lots)
+        if before.singles is None:
+            return self.model.parts(before.usage, setting)
+        # Per-event amounts are never prorated.
+        return _merged([(sign, self.model.parts(one, _ALL[setting.final])) for sign, one in before.singles])
 
-    def _free_parts(self, usage: Usage) -> tuple[Part, ...]:
-        """Return the parts that cost nothing: what a transform made of the quantity, and the free units used."""
-        quantity = self.modifiers.transformed(usage.quantity)
-        parts = []
-        if self.modifiers.divide_by is not None:
-            parts.append(plain_part(("divided", quantity, self.modifiers.divide_by), quantity=quantity))
-        free = min(quantity, self.modifiers.free_units)
-        if free:
-            parts.append(plain_part(("free", free), quantity=free))
-        return tuple(parts)
+
+def _merged(charged: list[tuple[int, tuple[Part, ...]]]) -> tuple[Part, ...]:
+    """Return the parts of events that were priced one by one: as they are of one event, else in one part."""
+    if len(charged) == 1 and charged[0][0] > 0:
+        return charged[0][1]
+    if not charged:
+        return ()
+    count = Decimal(len(charged))
+    amount = sum([sign * part.amount for sign, parts in charged for part in parts], ZERO)
+    return (plain_part(("events", count), amount, count),)

@@ -75,6 +75,14 @@ class Reader:
         """Return a number that is not below 0, or None where the field is absent."""
         return self.decimal(field) if self.has(field) else None
 
+    def whole(self, field: str, *, default: int) -> int:
+        """Return a whole number that is not below 0."""
+        number = self.decimal(field, default=Decimal(default))
+        if number != number.to_integral_value():
+            self.fault("number_not_whole", field, f"{number:f} is not a whole number")
+            return default
+        return int(number)
+
     def choice(self, field: str, known: Sequence[T], *, default: T) -> T:
         """Return the one of `known` whose text stands there."""
         value = self.take(field)

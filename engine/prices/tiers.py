@@ -1,17 +1,20 @@
-"""Tiers, which `graduated` and `volume` share: contiguous, ascending, the last without end.
+"""Tiers, which `graduated`, `graduated_percentage` and `volume` share: contiguous, ascending, the last without end.
 
 Bounds    `up_to` is inclusive; a tier is entered when the quantity exceeds the bound before it, so 5.001 enters the
           tier after 5. Fractions are compared as they are. The first tier is entered at zero usage too.
 Source    PRICING.md; reference choice of Stripe, OpenMeter and Flexprice for the inclusive bound.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from fakturo.engine.money import ZERO
+from fakturo.engine.money import EXACT, ZERO
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.usage import Step
+
+_HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,15 @@ class Tier:
         return self.up_to is None or quantity <= self.up_to
 
 
+def shares_of(tiers: tuple[Tier, ...], quantity: Decimal) -> Iterator[tuple[Tier, Decimal]]:
+    """Yield each tier that `quantity` entered with what of it lies there, lowest first; the first tier always."""
+    for tier in tiers:
+        if tier.after and quantity <= tier.after:
+            return
+        top = quantity if tier.up_to is None else min(quantity, tier.up_to)
+        yield tier, top - tier.after
+
+
 def step_of(tiers: tuple[Tier, ...], quantity: Decimal) -> Step | None:
     """Return how far the tier after the one that `quantity` lands in is, and its unit amount; None in the last."""
     for tier, following in pairwise(tiers):
@@ -36,20 +48,25 @@ def step_of(tiers: tuple[Tier, ...], quantity: Decimal) -> Step | None:
     return None
 
 
-def read_tiers(reader: Reader) -> tuple[Tier, ...]:
-    """Return the tiers of the document; never empty, whatever faults it noted."""
+def read_tiers(reader: Reader, *, percent: bool = False) -> tuple[Tier, ...]:
+    """Return the tiers of the document; never empty, whatever faults it noted.
+
+    With `percent` they have a percentage in place of a unit amount: "1" % is a unit amount of 0.01.
+    """
+    price = "percent" if percent else "unit_amount"
     tiers: list[Tier] = []
     after = ZERO
     rows = reader.readers("tiers")
     for index, row in enumerate(rows):
         up_to = _bound(row, after, last=index == len(rows) - 1)
-        if not row.has("unit_amount") and not row.has("flat_amount"):
-            row.fault("field_missing", "unit_amount", "is missing, and flat_amount too")
+        if not row.has(price) and not row.has("flat_amount"):
+            row.fault("field_missing", price, "is missing, and flat_amount too")
+        unit_amount = row.decimal(price, default=ZERO)
         tiers.append(
             Tier(
                 after=after,
                 up_to=up_to,
-                unit_amount=row.decimal("unit_amount", default=ZERO),
+                unit_amount=EXACT.divide(unit_amount, _HUNDRED) if percent else unit_amount,
                 flat_amount=row.decimal("flat_amount", default=ZERO),
             )
         )

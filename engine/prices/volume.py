@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from fakturo.engine.prices.model import Setting, units_part
+from fakturo.engine.prices.model import Amounts, Setting, units_part
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.prices.tiers import Tier, read_tiers, step_of
 from fakturo.engine.prices.usage import Part, Step, Usage
@@ -19,7 +19,7 @@ class Volume:
     """Tiers, lowest first."""
 
     rates_events: ClassVar[bool] = False
-    reads_amounts: ClassVar[bool] = False
+    amounts: ClassVar[Amounts] = Amounts.UNREAD
 
     tiers: tuple[Tier, ...]
 

@@ -11,6 +11,7 @@ UNIT = {"model": "per_unit", "unit_amount": "1"}
 CELL = {"match": {}, "price": UNIT}
 MATRIX = {"model": "matrix", "cells": [CELL]}
 LAST = {"up_to": None, "unit_amount": "1"}
+BOTH = {"model": "graduated_percentage", "tiers": [LAST | {"percent": "1"}]}
 
 
 def tiers(*rows: dict[str, Any]) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def tiers(*rows: dict[str, Any]) -> dict[str, Any]:
         (None, "field_type", "price"),
         ({}, "field_missing", "price.model"),
         ({"model": 3}, "field_type", "price.model"),
-        ({"model": "percentage", "percent": "1"}, "price_model_unknown", "price.model"),
+        ({"model": "percentile", "percent": "1"}, "price_model_unknown", "price.model"),
         ({"model": "per_unit"}, "field_missing", "price.unit_amount"),
         ({"model": "per_unit", "unit_amount": 1.5}, "number_float", "price.unit_amount"),
         ({"model": "per_unit", "unit_amount": "-1"}, "number_negative", "price.unit_amount"),
@@ -39,8 +40,26 @@ def tiers(*rows: dict[str, Any]) -> dict[str, Any]:
         (UNIT | {"discount": {}}, "price_discount", "price.discount"),
         (UNIT | {"discount": {"percent": "1", "amount": "1"}}, "price_discount", "price.discount"),
         (UNIT | {"discount": {"percent": "101"}}, "price_discount", "price.discount.percent"),
-        (UNIT | {"per_event": True}, "field_not_supported", "price.per_event"),
-        (UNIT | {"event_increments": {"step": "6"}}, "field_not_supported", "price.event_increments"),
+        (UNIT | {"per_event": "true"}, "field_type", "price.per_event"),
+        (UNIT | {"event_increments": {}}, "price_event_increments", "price.event_increments"),
+        (UNIT | {"event_increments": {"step": "0"}}, "number_zero", "price.event_increments.step"),
+        (UNIT | {"event_increments": {"increment": "6"}}, "field_unknown", "price.event_increments.increment"),
+        ({"model": "percentage"}, "field_missing", "price.percent"),
+        ({"model": "percentage", "percent": "1", "free_events": "1.5"}, "number_not_whole", "price.free_events"),
+        (
+            {"model": "percentage", "percent": "1", "minimum_per_event": "2", "maximum_per_event": "1"},
+            "price_clamp",
+            "price.maximum_per_event",
+        ),
+        ({"model": "graduated_percentage", "tiers": [{"up_to": None}]}, "field_missing", "price.tiers[0].percent"),
+        (BOTH, "field_unknown", "price.tiers[0].unit_amount"),
+        ({"model": "dynamic", "multiplier": "-1"}, "number_negative", "price.multiplier"),
+        ({"model": "capacity", "tiers": [{"limits": {"a": "1"}}]}, "field_missing", "price.tiers[0].amount"),
+        (
+            {"model": "capacity", "tiers": [{"limits": {"a": 5}, "amount": "1"}, {"limits": {"a": 4}, "amount": "2"}]},
+            "price_tier_order",
+            "price.tiers[1].limits.a",
+        ),
         ({"model": "package", "package_size": "0", "package_amount": "1"}, "number_zero", "price.package_size"),
         ({"model": "package", "package_size": "1"}, "field_missing", "price.package_amount"),
         (tiers(), "field_type", "price.tiers"),
@@ -54,7 +73,6 @@ def tiers(*rows: dict[str, Any]) -> dict[str, Any]:
         ({"model": "matrix", "dimensions": "a", "cells": [CELL]}, "field_type", "price.dimensions"),
         ({"model": "matrix", "cells": [CELL | {"match": {"b": "x"}}]}, "field_unknown", "price.cells[0].match.b"),
         ({"model": "matrix", "cells": [{}]}, "field_type", "price.cells[0].price"),
-        (MATRIX | {"free_units": "1"}, "price_matrix_modifier", "price.free_units"),
         (MATRIX | {"default": {"model": "flat"}}, "field_missing", "price.default.amount"),
     ],
 )  # fmt: skip
@@ -75,8 +93,8 @@ def test_the_message_of_the_contract() -> None:
 
 
 def test_an_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(PriceError, match="flat, per_unit, graduated, volume, package, matrix"):
-        parse_price({"model": "dynamic"}, "EUR")
+    with pytest.raises(PriceError, match="flat, per_unit, graduated, volume, package, percentage, graduated_"):
+        parse_price({"model": "dynamics"}, "EUR")
 
 
 def test_all_faults_are_found_at_once() -> None:
