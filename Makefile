@@ -49,6 +49,7 @@ storm: setup  ## 100,000 events, 40 kills and stops: the books equal the calm ru
 bench: setup  ## events a second, memory and the stock baselines, in one run
 	$(BIN)/fakturo bench usage
 	$(BIN)/fakturo bench year
+	$(BIN)/fakturo bench simulate
 
 golden: setup  ## write the golden files anew; look at the difference before you commit
 	$(BIN)/python -m tests.golden

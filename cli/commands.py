@@ -145,6 +145,21 @@ def kpi(
 
 
 @app.command()
+def simulate(
+    catalog: Annotated[Path, typer.Option(help="The price list to try (YAML).", exists=True, dir_okay=False)],
+    start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the history.")],
+    end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The day after its last.")],
+    svg: Annotated[Path | None, typer.Option(help="Write a chart to this file.", dir_okay=False)] = None,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Rate real history by another price list: what each customer would have paid; nothing is changed."""
+    from fakturo.cli.simulate.command import run_simulate
+
+    raise typer.Exit(run_simulate(home, catalog, start.date(), end.date(), svg, as_json=as_json))
+
+
+@app.command()
 def verify(home: HomeOption = HOME, as_json: AsJson = False) -> None:
     """Recompute every invoice, balance and KPI from the raw events by other means; exit 1 on a difference."""
     from fakturo.cli.verify import run_verify
@@ -227,6 +242,14 @@ def bench_usage(
     from fakturo.cli.bench.usage import run_bench
 
     raise typer.Exit(run_bench(events, as_json=as_json))
+
+
+@bench.command("simulate")
+def bench_simulate(as_json: AsJson = False) -> None:
+    """Measure `fakturo simulate` over the flights year."""
+    from fakturo.cli.bench.simulate import run_bench
+
+    raise typer.Exit(run_bench(as_json=as_json))
 
 
 @bench.command("year")

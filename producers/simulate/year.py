@@ -1,8 +1,8 @@
 """The driver of the flights year: contracts, usage and the clock in time order, payments by whoever reads invoices.
 
 Place     `fakturo demo`, the storm and the tests -> [this] -> `sf.cdc.*`, `billing.usage`, `billing.payments`.
-Time      one tick a day (UTC midnight), before the first event of that day. `sf.cdc.*` and `billing.usage` are ticked
-          here in time order; `billing.payments` only by `pay_invoices`, after the invoices topic has reached that day.
+Time      one tick a day (UTC midnight), before the first event of that day. Every input topic is ticked here in time
+          order, but for `billing.payments`: only by `pay_invoices`, after the invoices topic has reached that day.
 Records   carry their event time as timestamp, so `recorded_at` is the same in every run.
 """
 
@@ -30,7 +30,7 @@ from fakturo.schemas.envelope import Event
 from fakturo.schemas.events.invoices import INVOICE_FINALIZED
 from fakturo.schemas.events.payments import Payment
 from fakturo.schemas.partitioning import partition_for
-from fakturo.schemas.topics import CLOCK_ADVANCED, INVOICES, MEGABYTE, PAYMENTS, SF_TOPICS, USAGE
+from fakturo.schemas.topics import CLOCK_ADVANCED, INPUT_TOPICS, INVOICES, MEGABYTE, PAYMENTS, USAGE
 
 YEAR_STARTS_AT = datetime(2013, 1, 1, tzinfo=UTC)
 YEAR_ENDS_AT = datetime(2014, 4, 15, tzinfo=UTC)
@@ -38,7 +38,7 @@ YEAR_ENDS_AT = datetime(2014, 4, 15, tzinfo=UTC)
 
 DAY = timedelta(days=1)
 DAY_MS = 86_400_000
-USAGE_TOPICS = (*SF_TOPICS, USAGE)
+TICKED_TOPICS = tuple(topic for topic in INPUT_TOPICS if topic is not PAYMENTS)
 BATCH_BYTES = MEGABYTE
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 Progress = Callable[[int], None]
@@ -69,7 +69,7 @@ async def publish_contracts(producer: AIOKafkaProducer, settings: Settings) -> i
         for line in change_lines()
     ]
     await asyncio.gather(*sent)
-    await _tick_usage(producer, settings, YEAR_STARTS_AT)
+    await _tick(producer, settings, YEAR_STARTS_AT)
     return len(sent)
 
 
@@ -88,13 +88,13 @@ async def publish_usage(
     count, ticked_at = 0, YEAR_STARTS_AT
     for day_at, records in _by_day(usage_records(limit)):
         for at in midnights(ticked_at, day_at):
-            await _tick_usage(producer, settings, at)
+            await _tick(producer, settings, at)
         ticked_at = max(ticked_at, day_at)
         count += await _publish_day(producer, settings, records)
         if on_progress is not None:
             on_progress(count)
     for at in midnights(ticked_at, until):
-        await _tick_usage(producer, settings, at)
+        await _tick(producer, settings, at)
     return count
 
 
@@ -199,8 +199,8 @@ def _partition(account: str, count: int) -> int:
     return partition_for(account, count)
 
 
-async def _tick_usage(producer: AIOKafkaProducer, settings: Settings, at: datetime) -> None:
-    await tick(producer, USAGE_TOPICS, at, prefix=settings.topic_prefix, recorded_at=at)
+async def _tick(producer: AIOKafkaProducer, settings: Settings, at: datetime) -> None:
+    await tick(producer, TICKED_TOPICS, at, prefix=settings.topic_prefix, recorded_at=at)
 
 
 async def _pay(producer: AIOKafkaProducer, settings: Settings, payments: Iterable[Event[Payment]]) -> int:

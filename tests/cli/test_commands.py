@@ -159,6 +159,49 @@ def test_kpis_are_shown_for_the_portfolio_and_an_account(home: Home) -> None:
     assert "revenue" in home.run("kpi", "A-100")
 
 
+CHEAPER = """
+currency: DKK
+meters:
+  calls: {event_type: api.calls, aggregation: sum, value: data.calls}
+  requests: {event_type: api.calls, aggregation: count}
+products:
+  CALLS:
+    name: API calls
+    meter: METER
+    prices:
+      - {effective_from: 2027-01-01, model: per_unit, unit_amount: "AMOUNT"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("meter", "amount", "simulated_minor"),
+    [
+        ("calls", "1", 150_00),  # 150 calls
+        ("requests", "5", 70_00),  # 13 events of 10 calls and the mended one: a meter that the books never totalled
+    ],
+)
+def test_a_simulation_shows_what_another_price_list_would_have_brought(
+    home: Home, tmp_path: Path, meter: str, amount: str, simulated_minor: int
+) -> None:
+    file, chart = tmp_path / "new.yaml", tmp_path / "chart.svg"
+    file.write_text(CHEAPER.replace("METER", meter).replace("AMOUNT", amount))
+    question = ("simulate", "--catalog", str(file), "--from", "2026-06-01", "--to", "2026-07-01")
+    answer = home.json(*question, "--svg", str(chart))
+    (total,) = answer["totals"]
+    assert (total["current_minor"], total["billed_minor"]) == (275_00, 275_00)
+    assert total["simulated_minor"] == simulated_minor
+    assert answer["problems"] == []
+    assert chart.read_text().startswith("<svg")
+    assert "275.00" in home.run(*question)
+    empty = home.json("simulate", "--catalog", str(file), "--from", "2026-07-01", "--to", "2026-08-01")
+    assert empty["customers"] == []
+    assert "is not after" in home.run(*question[:3], "--from", "2026-06-01", "--to", "2026-06-01", status=1)
+    file.write_text(CHEAPER.replace("METER", "nobody").replace("AMOUNT", "-1"))
+    refused = home.run(*question, status=1)
+    assert "'nobody' is not a meter of this catalog" in refused
+    assert "unit_amount -1 is below 0" in refused
+
+
 def test_verify_finds_no_difference_and_one_where_a_figure_was_changed(home: Home) -> None:
     result = home.json("verify")
     assert result["checked"] > 0
