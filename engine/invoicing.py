@@ -9,15 +9,25 @@ Source    EN 16931, BR-CO-10 to BR-CO-16.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from fakturo.engine.periods import Period, Zone, local_date
-from fakturo.engine.tax import taxes_of
-from fakturo.schemas.events.invoices import Invoice, InvoiceDiscount, InvoiceLine, LineTax, LoyaltyMovement, Party
+from fakturo.engine.tax import BY_GROUP, TaxedLine, group_note, net_amounts, notes_of, tax_lines
+from fakturo.schemas.events.invoices import (
+    Invoice,
+    InvoiceDiscount,
+    InvoiceLine,
+    InvoiceTax,
+    LineTax,
+    LoyaltyMovement,
+    Party,
+)
 from fakturo.schemas.events.usage import PeriodBounds
 
 
@@ -27,6 +37,7 @@ class BilledItem:
 
     `kind`, `corrects`, `account`, `cost_centre` and `phrases` are the line's. `item_period` is the billing period that
     the slice is a part of (None: the slice is all of it), `sequence` counts the lines of one item and slice start.
+    Where the price includes tax `amount_minor` is gross until `net_items` makes it net and keeps it in `gross_minor`.
     """
 
     subscription_item: str
@@ -49,6 +60,7 @@ class BilledItem:
     corrects_invoice: str | None = None
     item_period: Period | None = None
     sequence: int = 1
+    gross_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +80,7 @@ class InvoiceHead:
 
     `number` is given by the book that finalises it. Issue date is the local date of `issued_at`, by default the
     period's end. `seller_code` and `cost_centre` are None for the seller of the settings and an invoice that is not
-    split.
+    split. `notes` go onto the document behind those of its tax groups.
     """
 
     account: str
@@ -86,6 +98,7 @@ class InvoiceHead:
     cost_centre: str | None = None
     status: str = "open"
     reissues: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def invoice_id_of(
@@ -110,6 +123,26 @@ def sorted_items(items: Iterable[BilledItem]) -> tuple[BilledItem, ...]:
     return tuple(sorted(items, key=_order))
 
 
+def net_items(items: Iterable[BilledItem], tax_rounding: str = BY_GROUP) -> tuple[BilledItem, ...]:
+    """Return the sorted items with the tax taken out of the amounts that include it; what is net stays as it is.
+
+    A true-up is net: so is the commitment that it makes up for.
+    """
+    ordered = sorted_items(items)
+    gross = [
+        index
+        for index, item in enumerate(ordered)
+        if item.tax.prices_include_tax and item.gross_minor is None and item.kind != "true_up"
+    ]
+    if not gross:
+        return ordered
+    found = list(ordered)
+    nets = net_amounts([(found[index].tax, found[index].amount_minor) for index in gross], tax_rounding)
+    for index, net_minor in zip(gross, nets, strict=True):
+        found[index] = replace(found[index], amount_minor=net_minor, gross_minor=found[index].amount_minor)
+    return tuple(found)
+
+
 def build_invoice(
     head: InvoiceHead,
     items: Iterable[BilledItem],
@@ -121,12 +154,13 @@ def build_invoice(
     """Return the whole invoice; with no items it has no lines and a total of 0.
 
     Tax is on what the shares of the discounts leave of each line, rounded once a group or, with `tax_rounding` "line",
-    once a line.
+    once a line. Shares are net; so where prices include tax, make the items net (`net_items`) before the discounts.
     """
-    ordered = sorted_items(items)
+    ordered = net_items(items, tax_rounding)
     invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision, head.seller_code, head.cost_centre)
-    lines = tuple(_line(invoice_id, item) for item in ordered)
-    taxes = taxes_of(_taxable(lines, discounts))
+    found = tax_lines(_taxable(ordered, discounts), tax_rounding)
+    lines = tuple(_line(invoice_id, item, tax) for item, tax in zip(ordered, found.by_line, strict=True))
+    taxes = tuple(_noted(tax, head.customer.locale) for tax in found.groups)
     subtotal_minor = sum(line.amount_minor for line in lines) + sum(one.amount_minor for one in discounts)
     tax_total_minor = sum(tax.tax_minor for tax in taxes)
     issued_on = local_date(head.issued_at or head.period.end_at, head.zone)
@@ -159,13 +193,26 @@ def build_invoice(
         accounts=tuple(sorted({line.account for line in lines if line.account is not None})),
         loyalty=loyalty,
         reissues=head.reissues,
+        notes=notes_of(taxes, head.notes),
     )
 
 
-def _taxable(lines: Sequence[InvoiceLine], discounts: Sequence[AppliedDiscount]) -> Iterable[tuple[LineTax, int]]:
-    """Yield the tax of each line with what the discounts leave of its amount."""
-    for index, line in enumerate(lines):
-        yield line.tax, line.amount_minor + sum(one.shares[index] for one in discounts)
+def _taxable(items: Sequence[BilledItem], discounts: Sequence[AppliedDiscount]) -> list[TaxedLine]:
+    """Return the tax of each line with its amount and what the discounts take of it."""
+    return [
+        TaxedLine(
+            tax=item.tax,
+            net_minor=item.amount_minor,
+            discount_minor=sum(one.shares[index] for one in discounts) if discounts else 0,
+            gross_minor=item.gross_minor,
+        )
+        for index, item in enumerate(items)
+    ]
+
+
+def _noted(tax: InvoiceTax, locale: str | None) -> InvoiceTax:
+    note = group_note(tax, locale)
+    return tax if note is None else msgspec.structs.replace(tax, note=note)
 
 
 def _discount(one: AppliedDiscount) -> InvoiceDiscount:
@@ -176,7 +223,7 @@ def _order(item: BilledItem) -> tuple[str, datetime, str, int]:
     return item.product_code, item.period.start_at, item.subscription_item, item.sequence
 
 
-def _line(invoice_id: str, item: BilledItem) -> InvoiceLine:
+def _line(invoice_id: str, item: BilledItem, tax_minor: int) -> InvoiceLine:
     parts = [invoice_id, item.subscription_item, item.period.start_at.isoformat()]
     if item.sequence > 1:
         parts.append(str(item.sequence))
@@ -199,6 +246,7 @@ def _line(invoice_id: str, item: BilledItem) -> InvoiceLine:
         account=item.account,
         cost_centre=item.cost_centre,
         phrases=item.phrases,
+        tax_minor=tax_minor,
     )
 
 

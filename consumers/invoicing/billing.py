@@ -6,17 +6,18 @@ Place     handler.advance -> [this] -> engine (contracts, rating, invoicing). Me
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from fakturo.consumers.invoicing.contracts_store import ItemRow
 from fakturo.consumers.invoicing.groups import Payer
-from fakturo.consumers.invoicing.line_taxes import line_tax_of
+from fakturo.consumers.invoicing.line_taxes import line_tax_of, notes_on_tax
 from fakturo.engine.contracts import item_slices, request_of
-from fakturo.engine.invoicing import BilledItem, InvoiceHead
+from fakturo.engine.invoicing import BilledItem, InvoiceHead, net_items
 from fakturo.engine.periods import Period, local_date
 from fakturo.engine.prices import usage_of
 from fakturo.engine.rating import rate_slices
 from fakturo.engine.schedule import version_at
+from fakturo.engine.tax import tax_point
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Seller
 from fakturo.schemas.events.invoices import LineTax, Party
 from fakturo.schemas.events.usage import UsageRated
@@ -84,20 +85,21 @@ def bill_of(group: DueGroup, account: AccountChanged, statements: Statements, se
     head = InvoiceHead(
         account=group.account_id,
         customer=_customer(issued),
-        seller=Party(name=seller.name, country=seller.country),
+        seller=_issuer(seller),
         currency=group.currency,
         period=group.period,
         zone=version.timezone,
         terms_days=issued.terms_days,
         recorded_at=max(known),
+        notes=notes_on_tax((row.item.tax for row in group.items), seller, issued, _taxed_on(group, payer)),
     )
-    return Bill(payer=payer, head=head, items=lines)
+    return Bill(payer=payer, head=head, items=net_items(lines, seller.tax_rounding))
 
 
 def _lines(
     row: ItemRow, group: DueGroup, version: AccountVersion, statements: Statements, payer: Payer
 ) -> Sequence[BilledItem]:
-    tax = line_tax_of(row.item.tax, payer.seller, payer.version, local_date(payer.due_at, payer.version.timezone))
+    tax = line_tax_of(row.item.tax, payer.seller, payer.version, _taxed_on(group, payer))
     found = statements.get((row.key, group.period.start_at))
     if row.item.meter is not None and found is not None:
         return _metered(row, found[0], tax)
@@ -150,5 +152,19 @@ def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion, tax: LineT
     ]
 
 
+def _taxed_on(group: DueGroup, payer: Payer) -> date:
+    return tax_point(local_date(payer.due_at, payer.version.timezone), group.period, payer.version.timezone)
+
+
+def _issuer(seller: Seller) -> Party:
+    return Party(name=seller.name, country=seller.country, vat_id=seller.vat_id, address=seller.address)
+
+
 def _customer(version: AccountVersion) -> Party:
-    return Party(name=version.name, country=version.country, vat_id=version.vat_id, locale=version.locale)
+    return Party(
+        name=version.name,
+        country=version.country,
+        vat_id=version.vat_id,
+        locale=version.locale,
+        address=version.address,
+    )

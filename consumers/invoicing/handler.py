@@ -47,6 +47,10 @@ class InvoicingAgent:
             country=settings.seller_country,
             timezone=settings.seller_timezone,
             invoice_series=settings.invoice_series,
+            vat_id=settings.seller_vat_id or None,
+            address=settings.seller_address or None,
+            tax_registrations=settings.seller_tax_registrations,
+            tax_rounding=settings.seller_tax_rounding,
         )
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:

@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     catalog: Path | None = Field(default=None, description="the price list that the contracts agent publishes")
     seller_name: str = Field(default="Fakturo Seller")
     seller_country: str = Field(default="US")
+    seller_vat_id: str = Field(default="", description="the seller's VAT id, as it stands on the invoices")
+    seller_address: str = Field(default="", description="the seller's address, as it stands on the invoices")
+    seller_registrations: str = Field(default="", description="countries, DE,FR, where consumers pay the local tax")
+    seller_tax_rounding: str = Field(default="group", pattern="^(group|line)$", description="where tax is rounded")
     seller_timezone: str = Field(default="UTC", description="zone of accounts that name none")
     invoice_series: str = Field(default="INV", description="prefix of the invoice numbers")
     grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
@@ -49,6 +53,19 @@ class Settings(BaseSettings):
             host, _, port = server.strip().rpartition(":")
             if not host or " " in host or not port.isdigit() or not 0 < int(port) < 65_536:
                 raise ValueError(f"{server.strip()!r} is not host:port")
+        return text
+
+    @property
+    def seller_tax_registrations(self) -> tuple[str, ...]:
+        """Return the countries beyond its own in which the seller charges the local tax."""
+        return tuple(code.strip().upper() for code in self.seller_registrations.split(",") if code.strip())
+
+    @field_validator("seller_registrations")
+    @classmethod
+    def _are_countries(cls, text: str) -> str:
+        for code in filter(None, (part.strip() for part in text.split(","))):
+            if len(code) != 2 or not code.isascii() or not code.isalpha():
+                raise ValueError(f"{code!r} is not a country code of two letters")
         return text
 
     @field_validator("database_url")

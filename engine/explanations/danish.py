@@ -43,5 +43,14 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "less_amount": "fratrukket {0:m}",
         "cap": "begrænset til {0:m}",
         "minimum": "forhøjet til minimum {0:m}",
+        "tax_reverse_charge": "Omvendt betalingspligt, artikel 196 i direktiv 2006/112/EF",
+        "tax_intra_community": "Momsfri EU-leverance, artikel 138 i direktiv 2006/112/EF",
+        "tax_export": "Ydelse til en kunde i udlandet, ikke underlagt sælgers moms",
+        "tax_export_goods": "Eksport af varer, momsfri",
+        "tax_exempt": "Fritaget for moms",
+        "tax_exempt_customer": "Kunden er fritaget for moms",
+        "tax_out_of_scope": "Ikke momspligtig",
+        "tax_rate_unknown": "Ingen momssats kendes for {0:t}; der er ikke beregnet moms",
+        "tax_vat_id_invalid": "Momsnummer {0:t} er ikke gyldigt; beskattet som forbruger",
     }
 )

@@ -47,5 +47,15 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "less_amount": "less {0:m}",
         "cap": "capped at {0:m}",
         "minimum": "raised to the minimum of {0:m}",
+        # What tax law wants said.
+        "tax_reverse_charge": "Reverse charge, Article 196 of Directive 2006/112/EC",
+        "tax_intra_community": "Exempt intra-Community supply, Article 138 of Directive 2006/112/EC",
+        "tax_export": "Service to a customer abroad, not subject to the seller's tax",
+        "tax_export_goods": "Export of goods, exempt",
+        "tax_exempt": "Exempt from tax",
+        "tax_exempt_customer": "The customer is exempt from tax",
+        "tax_out_of_scope": "Not subject to tax",
+        "tax_rate_unknown": "No tax rate is known for {0:t}; no tax was charged",
+        "tax_vat_id_invalid": "VAT id {0:t} is not valid; taxed as a consumer",
     }
 )

@@ -43,5 +43,14 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "less_amount": "abzüglich {0:m}",
         "cap": "begrenzt auf {0:m}",
         "minimum": "angehoben auf den Mindestbetrag von {0:m}",
+        "tax_reverse_charge": "Steuerschuldnerschaft des Leistungsempfängers, Artikel 196 der Richtlinie 2006/112/EG",
+        "tax_intra_community": "Steuerfreie innergemeinschaftliche Lieferung, Artikel 138 der Richtlinie 2006/112/EG",
+        "tax_export": "Leistung an einen Kunden im Ausland, im Inland nicht steuerbar",
+        "tax_export_goods": "Steuerfreie Ausfuhrlieferung",
+        "tax_exempt": "Steuerfrei",
+        "tax_exempt_customer": "Der Kunde ist von der Steuer befreit",
+        "tax_out_of_scope": "Nicht steuerbar",
+        "tax_rate_unknown": "Für {0:t} ist kein Steuersatz bekannt; es wurde keine Steuer berechnet",
+        "tax_vat_id_invalid": "USt-IdNr. {0:t} ist ungültig; besteuert wie ein Verbraucher",
     }
 )

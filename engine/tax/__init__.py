@@ -18,7 +18,7 @@ from fakturo.engine.tax.groups import (
     tax_minor,
     taxes_of,
 )
-from fakturo.engine.tax.notes import group_note, note_text, notes_of
+from fakturo.engine.tax.notes import group_note, note_phrase, notes_of
 from fakturo.engine.tax.rates import RATES, rate_of
 from fakturo.engine.tax.treatment import Treatment, code_of, line_tax, tax_point, treatment_of
 from fakturo.engine.tax.vat_ids import tax_country, vat_id_country
@@ -35,7 +35,7 @@ __all__ = [
     "included_minor",
     "line_tax",
     "net_amounts",
-    "note_text",
+    "note_phrase",
     "notes_of",
     "rate_of",
     "tax_country",

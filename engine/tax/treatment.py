@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from types import MappingProxyType
 
+from fakturo.engine.explanations import Phrase
 from fakturo.engine.money import ZERO
 from fakturo.engine.periods import Period, Zone, local_date
 from fakturo.engine.tax.rates import EU, RATE_CATEGORIES, rate_of
@@ -54,15 +55,13 @@ CODES: Mapping[str, str] = MappingProxyType(
 )
 """The codes of EN 16931 for what is not charged; what is charged is S."""
 
-VAT_ID_INVALID = "vat_id_invalid"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Treatment:
-    """What a line carries, and the key of the note on why, where the category alone does not say it."""
+    """What a line carries, and the phrase on why, where the category alone does not say it."""
 
     tax: LineTax
-    note: str | None = None
+    note: Phrase | None = None
 
 
 def code_of(tax: LineTax) -> str:
@@ -101,7 +100,7 @@ def _by_country(tax: ItemTax, seller: Seller, customer: AccountVersion, on: date
     if business is not None and business != home:
         return Treatment(tax=_untaxed(tax, _between_businesses(tax, home), country))
     registrations = {tax_country(code) for code in seller.tax_registrations}
-    note = VAT_ID_INVALID if customer.vat_id and country in EU and business is None else None
+    note = ("tax_vat_id_invalid", customer.vat_id) if customer.vat_id and country in EU and business is None else None
     if country in registrations:
         return Treatment(tax=_taxed(tax, country, on), note=note)
     if country in EU and home in EU:
