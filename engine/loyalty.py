@@ -9,7 +9,7 @@ Source    IFRS 15 B39-B43 and Example 52; ledger.md, J12.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 
@@ -48,8 +48,12 @@ class Lot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redeemed:
-    """Points of a lot: how many, what comes off the invoice for them, and what of the lot's revenue they release."""
+    """Points of a lot: how many, what comes off the invoice for them, and what of the lot's revenue they release.
 
+    `position` is the place of their claim among those that were given.
+    """
+
+    position: int
     lot: Lot
     points: int
     amount_minor: int
@@ -93,19 +97,22 @@ def claim(lots: Iterable[Lot], points: int) -> tuple[tuple[Lot, int], ...]:
 
 
 def redeem(claims: Iterable[tuple[Lot, int]], net_minor: int, currency: str) -> tuple[Redeemed, ...]:
-    """Return which claimed points come off an invoice of `net_minor`, in the order given.
+    """Return which claimed points come off an invoice of `net_minor`, in the order given; a lot may come again.
 
     Only as many as the net amount allows: those that would come to nothing, or below 0, are kept for the next one. What
-    points are worth is rounded once a lot.
+    points are worth is rounded once a claim.
     """
     found: list[Redeemed] = []
+    now: dict[str, Lot] = {}
     rest = net_minor
-    for lot, claimed in claims:
+    for position, (given, claimed) in enumerate(claims):
+        lot = now.get(given.lot_id, given)
         points, amount = _affordable(lot, claimed, rest, currency)
         if amount <= 0:
             continue
         released = released_by(lot, points)
-        found.append(Redeemed(lot=lot, points=points, amount_minor=amount, released_minor=released))
+        found.append(Redeemed(position=position, lot=lot, points=points, amount_minor=amount, released_minor=released))
+        now[lot.lot_id] = replace(lot, redeemed=lot.redeemed + points, released_minor=lot.released_minor + released)
         rest -= amount
     return tuple(found)
 

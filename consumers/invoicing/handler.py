@@ -9,7 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from fakturo.consumers.invoicing import contracts_store, discounts, invoice_store, requests, statement_store, wallets
+from fakturo.consumers.invoicing import (
+    contracts_store,
+    credit_expiry,
+    discounts,
+    invoice_store,
+    requests,
+    statement_store,
+    wallets,
+)
 from fakturo.consumers.invoicing.billing import Bill, DueGroup, bill_of, oldest_groups
 from fakturo.consumers.invoicing.contracts_store import ItemRow
 from fakturo.consumers.runtime.metrics import INVOICES
@@ -84,7 +92,7 @@ class InvoicingAgent:
         """Bill the oldest due period of the accounts of up to `ITEMS_MAX` items; return whether there was any."""
         items = await contracts_store.find_due_items(tx.driver, to - self._grace, to, ITEMS_MAX)
         if not items:
-            return False
+            return await credit_expiry.expire(to, tx)
         statements = await statement_store.find_statements(tx.driver, items)
         ready: list[DueGroup] = []
         waiting: list[str] = []
@@ -95,7 +103,7 @@ class InvoicingAgent:
                 ready.append(group)
         await contracts_store.mark_tried(tx.driver, waiting, to)
         if ready:
-            await self._bill(ready, statements, tx)
+            await self._bill(ready, statements, to, tx)
         return True
 
     async def flush(self, tx: Transaction) -> None:
@@ -128,16 +136,18 @@ class InvoicingAgent:
         if moves:
             await contracts_store.move_pointers(tx.driver, moves)
 
-    async def _bill(self, groups: Sequence[DueGroup], statements: statement_store.Statements, tx: Transaction) -> None:
+    async def _bill(
+        self, groups: Sequence[DueGroup], statements: statement_store.Statements, to: datetime, tx: Transaction
+    ) -> None:
         accounts = await contracts_store.find_accounts(tx.driver, (group.account_id for group in groups))
         bills = [bill_of(group, accounts[group.account_id], statements, self._seller) for group in groups]
-        invoices = await self._finalize([bill for bill in bills if bill is not None], tx)
+        invoices = await self._finalize([bill for bill in bills if bill is not None], to, tx)
         self._publish(invoices, tx)
         rows = [row for group in groups for row in group.items]
         ends = {row.key: group.period.end_at for group in groups for row in group.items}
         await self._move(rows, dict(ends), tx)
 
-    async def _finalize(self, bills: Sequence[Bill], tx: Transaction) -> list[Invoice]:
+    async def _finalize(self, bills: Sequence[Bill], to: datetime, tx: Transaction) -> list[Invoice]:
         """Make the invoices, each with the next number; in the order of `bills`, which is that of the payers."""
         revisions = await invoice_store.last_revisions(
             tx.driver, ((bill.head.account, bill.head.period.start_at) for bill in bills)
@@ -149,7 +159,7 @@ class InvoicingAgent:
             revisions[key] = revisions.get(key, 0) + 1
             number = f"{self._series}-{first + len(invoices):08d}"
             head = replace(bill.head, revision=revisions[key], number=number)
-            found = await discounts.reserve(tx, bill.payer, head, bill.items)
+            found = await discounts.reserve(tx, bill.payer, head, bill.items, at=to)
             invoice = build_invoice(
                 head,
                 (*bill.items, *found.extra_items),
@@ -157,7 +167,7 @@ class InvoicingAgent:
                 tax_rounding=bill.payer.seller.tax_rounding,
                 loyalty=found.loyalty,
             )
-            invoices.append(await wallets.pay(tx, invoice))
+            invoices.append(await wallets.pay(tx, invoice, at=to))
         await invoice_store.save_invoices(tx.driver, invoices)
         return invoices
 

@@ -52,5 +52,6 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "tax_out_of_scope": "Ikke momspligtig",
         "tax_rate_unknown": "Ingen momssats kendes for {0:t}; der er ikke beregnet moms",
         "tax_vat_id_invalid": "Momsnummer {0:t} er ikke gyldigt; beskattet som forbruger",
+        "true_up": "minimum {0:m} aftalt, {1:m} faktureret i perioden",
     }
 )

@@ -57,5 +57,6 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "tax_out_of_scope": "Not subject to tax",
         "tax_rate_unknown": "No tax rate is known for {0:t}; no tax was charged",
         "tax_vat_id_invalid": "VAT id {0:t} is not valid; taxed as a consumer",
+        "true_up": "committed to {0:m}, billed {1:m} in the term",
     }
 )

@@ -52,5 +52,6 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "tax_out_of_scope": "Nicht steuerbar",
         "tax_rate_unknown": "Für {0:t} ist kein Steuersatz bekannt; es wurde keine Steuer berechnet",
         "tax_vat_id_invalid": "USt-IdNr. {0:t} ist ungültig; besteuert wie ein Verbraucher",
+        "true_up": "{0:m} zugesagt, {1:m} in der Laufzeit berechnet",
     }
 )
