@@ -78,7 +78,7 @@ def item_slices(item: SubscriptionItem, period: Period, zone: Zone, currency: st
         if part is None:
             continue
         part = replace(part, regular=regular)
-        if merged and _same(merged[-1], part):
+        if merged and continues(merged[-1], part):
             joined = Period(start_at=merged[-1].period.start_at, end_at=stretch.end_at)
             merged[-1] = replace(merged[-1], period=joined)
         else:
@@ -158,8 +158,8 @@ def _slice(
     )
 
 
-def _same(one: ItemSlice, other: ItemSlice) -> bool:
-    """Return whether both touch and cost the same, so that nothing splits them."""
+def continues(one: ItemSlice, other: ItemSlice) -> bool:
+    """Return whether `other` begins where `one` ends and costs the same, so that nothing splits them."""
     return (
         one.period.end_at == other.period.start_at
         and one.version.hash == other.version.hash

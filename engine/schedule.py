@@ -12,6 +12,7 @@ Source    PRICING.md, Periods; Lago's `billing_boundaries_spec.rb` for anchors a
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from fakturo.engine.periods import (
     Period,
@@ -39,6 +40,16 @@ _ZONES_APART = timedelta(hours=27)
 """No two zones differ by more: a rest of a period that is shorter comes from a move to another zone."""
 
 
+class Cadence(NamedTuple):
+    """How an item's regular periods follow each other: every so many months (0: one day) from an anchor date."""
+
+    billing_months: int
+    anchor_on: date | None
+
+
+CALENDAR_MONTHS = Cadence(1, None)
+
+
 def version_at(versions: Sequence[AccountVersion], instant: datetime) -> AccountVersion:
     """Return what the account was at `instant`; its first version holds for all time before the second."""
     found = versions[0]
@@ -57,6 +68,21 @@ def zone_at(versions: Sequence[AccountVersion], instant: datetime) -> str:
 def is_one_time(item: SubscriptionItem) -> bool:
     """Return whether the item is charged once, on the day that its service starts."""
     return item.billing_months == 0
+
+
+def cadence_of(item: SubscriptionItem) -> Cadence:
+    """Return how the item's periods follow each other."""
+    return Cadence(item.billing_months, item.anchor_on)
+
+
+def cadence_period(cadence: Cadence, instant: datetime, zone: Zone) -> Period:
+    """Return the regular period that holds `instant`; of a one-time charge the local day."""
+    on = local_date(instant, zone)
+    if cadence.billing_months == 0:
+        return date_period(on, on + _DAY, zone)
+    anchor_on = cadence.anchor_on or _CALENDAR
+    index = anchored_index(anchor_on, on, cadence.billing_months)
+    return anchored_period(anchor_on, index, zone, cadence.billing_months)
 
 
 def next_item_period(
@@ -138,9 +164,4 @@ def _regular_after(item: SubscriptionItem, from_at: datetime, zone: Zone, *, mov
 
 
 def _regular_at(item: SubscriptionItem, instant: datetime, zone: Zone) -> Period:
-    """Return the regular period that holds `instant`; of a one-time charge the local day."""
-    on = local_date(instant, zone)
-    if is_one_time(item):
-        return date_period(on, on + _DAY, zone)
-    anchor_on = item.anchor_on or _CALENDAR
-    return anchored_period(anchor_on, anchored_index(anchor_on, on, item.billing_months), zone, item.billing_months)
+    return cadence_period(cadence_of(item), instant, zone)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
+from fakturo.engine.schedule import Cadence
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, MeterDefinition
 
 _CONTRACTS = "hashtextextended('usage/contracts', 0)"
@@ -25,6 +26,7 @@ class FoundAccount:
     account_id: str
     versions: tuple[AccountVersion, ...]
     meter_ids: tuple[int, ...]
+    raw_types: frozenset[str]
 
 
 async def lock_contracts(driver: asyncpg.Connection, *, alone: bool) -> None:
@@ -47,9 +49,9 @@ async def subjects_changed_since(driver: asyncpg.Connection, version: int) -> li
 async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> list[FoundAccount]:
     """Return the accounts that are known by one of `subjects`, canonical id or Salesforce id."""
     rows = await driver.fetch(
-        "SELECT account_id AS subject, account_id, content, meter_ids FROM usage.account "
+        "SELECT account_id AS subject, account_id, content, meter_ids, raw_types FROM usage.account "
         "WHERE account_id = ANY($1::text[]) AND content IS NOT NULL UNION ALL "
-        "SELECT salesforce_id, account_id, content, meter_ids FROM usage.account "
+        "SELECT salesforce_id, account_id, content, meter_ids, raw_types FROM usage.account "
         "WHERE salesforce_id = ANY($1::text[]) AND content IS NOT NULL",
         list(subjects),
     )
@@ -59,14 +61,25 @@ async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> 
             row["account_id"],
             msgspec.json.decode(row["content"], type=AccountChanged).versions,
             tuple(row["meter_ids"]),
+            frozenset(row["raw_types"]),
         )
         for row in rows
     ]
 
 
-async def find_meters(driver: asyncpg.Connection, meter_ids: Sequence[int]) -> list[tuple[int, MeterDefinition]]:
-    """Return the definitions of `meter_ids`."""
+async def find_meters(
+    driver: asyncpg.Connection, meter_ids: Sequence[int]
+) -> list[tuple[int, MeterDefinition, Cadence]]:
+    """Return the definitions of `meter_ids`, each with the cadence of its items' periods."""
     rows = await driver.fetch(
-        "SELECT meter_id, definition FROM usage.meter WHERE meter_id = ANY($1::int[])", list(meter_ids)
+        "SELECT meter_id, definition, billing_months, anchor_on FROM usage.meter WHERE meter_id = ANY($1::int[])",
+        list(meter_ids),
     )
-    return [(row["meter_id"], msgspec.json.decode(row["definition"], type=MeterDefinition)) for row in rows]
+    return [
+        (
+            row["meter_id"],
+            msgspec.json.decode(row["definition"], type=MeterDefinition),
+            Cadence(row["billing_months"], row["anchor_on"]),
+        )
+        for row in rows
+    ]

@@ -8,7 +8,6 @@ Cache     bounded, so memory does not grow with the number of accounts. Every ba
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -16,20 +15,19 @@ import asyncpg
 from fakturo.consumers.usage import account_store
 from fakturo.consumers.usage.folding import NO_DIMENSIONS, Count, dimensions_text
 from fakturo.engine.meters import Meter, meter_of
-from fakturo.engine.periods import open_period_start
-from fakturo.engine.schedule import version_at
+from fakturo.engine.schedule import CALENDAR_MONTHS, Cadence
 from fakturo.schemas.events.contracts import AccountVersion
 
 ACCOUNTS_MAX = 50_000
-_OPEN_PERIODS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class CountingMeter:
-    """A meter and its number in the book."""
+    """A meter and its number in the book. `cadence` is that of its items' periods, None for calendar months."""
 
     meter_id: int
     meter: Meter
+    cadence: Cadence | None = None
 
     def count(self, event_type: str, data: dict[str, Any]) -> Count | None:
         """Return what an event of the meter's type counts for, or None where a filter does not hold.
@@ -46,11 +44,17 @@ class CountingMeter:
 
 @dataclass(frozen=True, slots=True)
 class AccountMeters:
-    """What an event needs to know of its account."""
+    """What an event needs to know of its account.
+
+    `cadences` are those of the meters that do not follow the calendar's months. Events of `raw_types` are rated
+    themselves.
+    """
 
     account_id: str
     versions: tuple[AccountVersion, ...]
     by_type: dict[str, tuple[CountingMeter, ...]]
+    cadences: dict[int, Cadence]
+    raw_types: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -90,31 +94,12 @@ class AccountDirectory:
             by_type: dict[str, tuple[CountingMeter, ...]] = {}
             for one in counting:
                 by_type[one.meter.event_type] = (*by_type.get(one.meter.event_type, ()), one)
-            self.known[row.subject] = AccountMeters(row.account_id, row.versions, by_type)
+            cadences = {one.meter_id: one.cadence for one in counting if one.cadence is not None}
+            self.known[row.subject] = AccountMeters(row.account_id, row.versions, by_type, cadences, row.raw_types)
 
     async def _load_meters(self, driver: asyncpg.Connection, meter_ids: set[int]) -> None:
         missing = sorted(meter_ids - self.meters.keys())
         if missing:
-            for meter_id, definition in await account_store.find_meters(driver, missing):
-                self.meters[meter_id] = CountingMeter(meter_id, meter_of(definition))
-
-
-@dataclass(slots=True)
-class OpenPeriods:
-    """Where an account's oldest open period begins, as a partition's watermark saw it."""
-
-    grace_seconds: int
-    starts: dict[tuple[str, datetime], datetime] = field(default_factory=dict)
-
-    def is_late(self, account: AccountMeters, at: datetime, watermark_at: datetime | None) -> bool:
-        """Return whether an event of `at` came after its period had closed; before the first tick none has."""
-        if watermark_at is None or not account.versions:
-            return False
-        closed_at = watermark_at - timedelta(seconds=self.grace_seconds)
-        key = (version_at(account.versions, closed_at).timezone, watermark_at)
-        start_at = self.starts.get(key)
-        if start_at is None:
-            if len(self.starts) > _OPEN_PERIODS_MAX:
-                self.starts.clear()
-            start_at = self.starts[key] = open_period_start(watermark_at, self.grace_seconds, key[0])
-        return at < start_at
+            for meter_id, definition, cadence in await account_store.find_meters(driver, missing):
+                other = None if cadence == CALENDAR_MONTHS else cadence
+                self.meters[meter_id] = CountingMeter(meter_id, meter_of(definition), other)

@@ -13,7 +13,8 @@ import asyncpg
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import store
-from fakturo.consumers.usage.accounts import AccountDirectory, OpenPeriods
+from fakturo.consumers.usage.accounts import AccountDirectory
+from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match
 from fakturo.consumers.usage.reading import UsageEvent, read_usage
 from fakturo.consumers.usage.store import Identity

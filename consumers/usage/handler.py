@@ -13,9 +13,10 @@ from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, store
-from fakturo.consumers.usage.accounts import AccountDirectory, OpenPeriods
+from fakturo.consumers.usage.accounts import AccountDirectory
 from fakturo.consumers.usage.claiming import Waiting, claim, sort_out
 from fakturo.consumers.usage.folding import Fold
+from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted
 from fakturo.consumers.usage.projection import Change, Projection, read_contracts
 from fakturo.consumers.usage.statements import Statements
@@ -49,8 +50,9 @@ class UsageAgent:
             await tx.park(await self._count(usage, self._directory, tx))
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
-        """Publish the final statements of a part of the items whose period is over; return whether more remain."""
-        return await self._statements.finalize(to, tx)
+        """Publish final statements of a part of what is over, or to be rated again; return whether more remain."""
+        more = await self._statements.finalize(to, tx)
+        return await self._statements.revise(to, tx) or more
 
     async def flush(self, tx: Transaction) -> None:
         """Publish the running statements of a part of the items whose totals changed."""
@@ -78,7 +80,8 @@ class UsageAgent:
         """Count `records`; return those that wait for a contract."""
         result = await sort_out(records, directory, self._open_periods, tx)
         fresh = await claim(result.counted, tx)
-        late = sum(one.late for one in fresh)
+        await store.note_late_for(tx.driver, [one for one in fresh if one.late_for])
+        late = sum(one.late or bool(one.late_for) for one in fresh)
         if late:
             tx.count(USAGE.name, "late", late)
         fold = _fold(fresh)

@@ -1,33 +1,26 @@
 """Contracts as the usage agent needs them: accounts, meters and metered items with the period that is next.
 
 Place     handler, holding the contracts alone -> [this] -> projection_store; what it returns is released from parking.
-Meter     a definition that an account did not have is totalled from the events that it has stored already, so it
-          makes no difference whether a contract or its usage came first.
+Past      what a contract says of periods that were finalized is rated again by `advance` (revisions).
 Pointer   of an item: derived from its contract, its account's zone and what was finalized, and nothing else.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from hashlib import sha256
+from datetime import date, datetime
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import projection_store, store
-from fakturo.consumers.usage.accounts import CountingMeter
-from fakturo.consumers.usage.folding import Count, Fold
-from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount, StoredEvent
-from fakturo.engine.errors import MeterError, PriceError
+from fakturo.consumers.usage import metering, projection_store, revisions, store
+from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
+from fakturo.consumers.usage.revisions import ChangedItem
+from fakturo.engine.errors import PriceError
 from fakturo.engine.meters import meter_of
-from fakturo.engine.money import exact_context
-from fakturo.engine.schedule import next_item_period
-from fakturo.schemas.codec import decode_event, encode
+from fakturo.engine.schedule import cadence_of, next_item_period
+from fakturo.schemas.codec import decode_event
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.events.contracts import AccountChanged, MeterDefinition, Subscription
-
-_ZONES_APART = timedelta(hours=26)
-"""No local midnight is further from that of UTC."""
+from fakturo.schemas.events.contracts import AccountChanged, Subscription
 
 Change = tuple[Record, AccountChanged | Subscription]
 
@@ -86,7 +79,8 @@ class Projection:
         accounts = await projection_store.load_accounts(tx.driver, sorted(touched))
         items = await projection_store.load_items(tx.driver, sorted(touched))
         await projection_store.save_pointers(tx.driver, self._pointers(accounts, items))
-        gained = await self._save_meters(accounts, items, version, tx)
+        await revisions.queue(_changed(newest, items), accounts, self.billing_until, tx)
+        gained = await metering.save_meters(accounts, items, version, tx)
         await _mark(newest, items, tx)
         return _references(accounts, newest, gained)
 
@@ -97,7 +91,9 @@ class Projection:
             for item in subscription.items
             if item.meter is not None
         ]
-        definitions = {_hash_of(item.meter): item.meter for _, _, item in metered if item.meter is not None}
+        definitions = {
+            metering.hash_of(item): (item.meter, cadence_of(item)) for _, _, item in metered if item.meter is not None
+        }
         meter_ids = await projection_store.save_meters(tx.driver, definitions)
         rows = [
             ItemRow(
@@ -105,7 +101,7 @@ class Projection:
                 subscription_id=subscription.subscription_id,
                 account_id=subscription.account,
                 currency=subscription.currency,
-                meter_id=meter_ids[_hash_of(item.meter)],
+                meter_id=meter_ids[metering.hash_of(item)],
                 item=item,
                 recorded_at=subscription.recorded_at,
                 known_watermark_at=record.watermark_at,
@@ -132,27 +128,6 @@ class Projection:
             )
         return pointers
 
-    async def _save_meters(
-        self, accounts: dict[str, ProjectedAccount], items: Sequence[ItemRow], version: int, tx: Transaction
-    ) -> set[str]:
-        """Note which meters each account has now; total the new ones. Returns the accounts that gained a meter."""
-        wanted: dict[str, set[int]] = {account_id: set() for account_id in accounts}
-        starts: dict[str, date] = {}
-        for row in items:
-            wanted[row.account_id].add(row.meter_id)
-            start_on = row.item.service_start_on
-            starts[row.account_id] = min(start_on, starts.get(row.account_id, start_on))
-        gained: set[str] = set()
-        for account_id, meter_ids in sorted(wanted.items()):
-            had = set(accounts[account_id].meter_ids)
-            if meter_ids - had:
-                gained.add(account_id)
-                if had:
-                    await _total_from_events(account_id, sorted(meter_ids - had), starts[account_id], tx)
-        rows = [(account_id, sorted(meter_ids)) for account_id, meter_ids in sorted(wanted.items())]
-        await projection_store.save_meter_ids(tx.driver, rows, version)
-        return gained
-
 
 def _newest(changes: Sequence[Change]) -> _Newest:
     newest = _Newest()
@@ -164,34 +139,16 @@ def _newest(changes: Sequence[Change]) -> _Newest:
     return newest
 
 
-def _hash_of(definition: MeterDefinition | None) -> str:
-    return sha256(encode(definition)).hexdigest()
-
-
-async def _total_from_events(account_id: str, meter_ids: Sequence[int], start_on: date, tx: Transaction) -> None:
-    """Total the account's stored events by meters that it did not have when they came; late ones count in no total."""
-    fold = Fold()
-    found = await projection_store.meters(tx.driver, meter_ids)
-    meters = [CountingMeter(meter_id, meter_of(definition)) for meter_id, definition in found]
-    await projection_store.forget_rollups(tx.driver, account_id, meter_ids)
-    types = sorted({one.meter.event_type for one in meters})
-    from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
-    async for event in projection_store.stored_events(tx.driver, account_id, types, from_at):
-        counts = [count for meter in meters if (count := _count(meter, event)) is not None]
-        with exact_context():
-            fold.add(account_id, counts, event.at, event.recorded_at)
-    if fold.totals:
-        await store.add_rollups(tx.driver, fold.columns())
-
-
-def _count(one: CountingMeter, event: StoredEvent) -> Count | None:
-    """Return what `event` counts for; nothing where it holds no number: it was right for the meters of its time."""
-    if event.type != one.meter.event_type:
-        return None
-    try:
-        return one.count(event.type, event.data)
-    except MeterError:
-        return None
+def _changed(newest: _Newest, items: Sequence[ItemRow]) -> list[ChangedItem]:
+    """Return the items of the accounts and subscriptions that changed, each with what time had reached then."""
+    changed = []
+    for row in items:
+        found = (newest.accounts.get(row.account_id), newest.subscriptions.get(row.subscription_id))
+        records = [one[0] for one in found if one is not None]
+        if records:
+            known = [record.watermark_at for record in records if record.watermark_at is not None]
+            changed.append(ChangedItem(row, max(known) if known else None))
+    return changed
 
 
 async def _mark(newest: _Newest, items: Sequence[ItemRow], tx: Transaction) -> None:

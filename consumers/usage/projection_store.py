@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from fakturo.consumers.usage.account_store import find_meters as meters
+from fakturo.engine.schedule import Cadence
 from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import AccountChanged, MeterDefinition, SubscriptionItem
 
@@ -27,6 +28,7 @@ class ProjectedAccount:
 
     content: AccountChanged | None
     meter_ids: tuple[int, ...]
+    raw_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,18 +88,23 @@ async def save_accounts(driver: asyncpg.Connection, accounts: Sequence[AccountCh
     )
 
 
-async def save_meters(driver: asyncpg.Connection, definitions: Mapping[str, MeterDefinition]) -> dict[str, int]:
-    """Save meter definitions by their hash; return the number of each."""
+async def save_meters(
+    driver: asyncpg.Connection, definitions: Mapping[str, tuple[MeterDefinition, Cadence]]
+) -> dict[str, int]:
+    """Save meter definitions, each with the cadence of its items, by their hash; return the number of each."""
     hashes = sorted(definitions)
     if not hashes:
         return {}
     await driver.execute(
-        "INSERT INTO usage.meter (definition_hash, code, definition) SELECT hash, code, definition::jsonb "
-        "FROM unnest($1::text[], $2::text[], $3::text[]) AS new(hash, code, definition) "
+        "INSERT INTO usage.meter (definition_hash, code, definition, billing_months, anchor_on) SELECT hash, code, "
+        "definition::jsonb, months, anchor_on FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::date[]) "
+        "AS new(hash, code, definition, months, anchor_on) "
         "WHERE NOT EXISTS (SELECT FROM usage.meter m WHERE m.definition_hash = new.hash) ORDER BY hash",
         hashes,
-        [definitions[one].code for one in hashes],
-        [encode(definitions[one]).decode() for one in hashes],
+        [definitions[one][0].code for one in hashes],
+        [encode(definitions[one][0]).decode() for one in hashes],
+        [definitions[one][1].billing_months for one in hashes],
+        [definitions[one][1].anchor_on for one in hashes],
     )
     rows = await driver.fetch(
         "SELECT definition_hash, meter_id FROM usage.meter WHERE definition_hash = ANY($1::text[])", hashes
@@ -147,12 +154,14 @@ async def remove_items(driver: asyncpg.Connection, subscription_ids: Sequence[st
 async def load_accounts(driver: asyncpg.Connection, account_ids: Sequence[str]) -> dict[str, ProjectedAccount]:
     """Return the accounts that are in the book."""
     rows = await driver.fetch(
-        "SELECT account_id, content, meter_ids FROM usage.account WHERE account_id = ANY($1::text[])", list(account_ids)
+        "SELECT account_id, content, meter_ids, raw_types FROM usage.account WHERE account_id = ANY($1::text[])",
+        list(account_ids),
     )
     return {
         row["account_id"]: ProjectedAccount(
             msgspec.json.decode(row["content"], type=AccountChanged) if row["content"] else None,
             tuple(row["meter_ids"]),
+            tuple(row["raw_types"]),
         )
         for row in rows
     }
@@ -197,11 +206,22 @@ async def save_pointers(
         )
 
 
-async def save_meter_ids(driver: asyncpg.Connection, rows: Sequence[tuple[str, Sequence[int]]], version: int) -> None:
-    """Save the meters of accounts and stamp the accounts with `version`."""
+async def save_meter_ids(
+    driver: asyncpg.Connection, rows: Sequence[tuple[str, Sequence[int], Sequence[str]]], version: int
+) -> None:
+    """Save (account, its meters, its event types that are rated themselves); stamp the accounts with `version`."""
     await driver.executemany(
-        "UPDATE usage.account SET meter_ids = $2, version = $3 WHERE account_id = $1",
-        [(account_id, list(meter_ids), version) for account_id, meter_ids in rows],
+        "UPDATE usage.account SET meter_ids = $2, raw_types = $3, version = $4 WHERE account_id = $1",
+        [(account_id, list(meter_ids), list(raw_types), version) for account_id, meter_ids, raw_types in rows],
+    )
+
+
+async def mark_raw(driver: asyncpg.Connection, account_id: str, types: Sequence[str]) -> None:
+    """Have the account's stored events of `types` found by the statements that read events themselves."""
+    await driver.execute(
+        "UPDATE usage.event SET raw = true WHERE account_id = $1 AND type = ANY($2::text[]) AND NOT raw",
+        account_id,
+        list(types),
     )
 
 

@@ -1,6 +1,8 @@
-"""From totals to one statement: slices of the period, a quantity each, rated by the engine. No I/O.
+"""From usage to one statement: stretches of the period, a quantity each, rated by the engine. No I/O.
 
 Place     statements -> [this] -> `UsageRated`.
+Rules     stretches are rated oldest first, each by itself; the exact amounts of those before count towards a minimum.
+          A stretch that was billed in part (an allowance) costs the price of all less the price of that part.
 """
 
 from collections.abc import Sequence
@@ -9,14 +11,16 @@ from datetime import datetime
 from decimal import Decimal
 
 from fakturo.consumers.usage.folding import dimensions_text, dimensions_values
-from fakturo.consumers.usage.statement_store import DueItem, Group, SliceRange, SliceTotal
-from fakturo.engine.contracts import ItemSlice, item_slices, request_of
+from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
+from fakturo.consumers.usage.statement_store import Group, SliceTotal
+from fakturo.engine.contracts import request_of
 from fakturo.engine.errors import PriceError
+from fakturo.engine.explanations import explain, settled
 from fakturo.engine.meters import Aggregation
-from fakturo.engine.money import ZERO, exact_context
-from fakturo.engine.prices import Usage, grouped_usage, usage_of
-from fakturo.engine.rating import RateResult, rate_slices
-from fakturo.engine.schedule import zone_at
+from fakturo.engine.money import ZERO, exact_amount, exact_context, exponent_of
+from fakturo.engine.prices import NO_USAGE, Step, Usage, grouped_usage, usage_of
+from fakturo.engine.rating import RateRequest, RateResult, rate
+from fakturo.engine.schedule import version_at
 from fakturo.schemas.events.usage import NextTier, PeriodBounds, RatedSlice, UsageRated
 
 AMOUNT_MINOR_MAX = 10**15
@@ -24,21 +28,17 @@ AMOUNT_MINOR_MAX = 10**15
 not the books of everybody else."""
 
 
+_DIFFERENCES = frozenset({Aggregation.COUNT, Aggregation.SUM, Aggregation.UNIQUE, Aggregation.WEIGHTED_SUM})
+"""Aggregations by which what was used in a part of a window is the total less what was before."""
+
+
 @dataclass(frozen=True, slots=True)
-class Rateable:
-    """An item and period cut into slices that one price holds."""
+class Used:
+    """What was used in a stretch of time; `newest_at` is the newest event of it (None: no event)."""
 
-    due: DueItem
-    slices: tuple[ItemSlice, ...]
-
-    @classmethod
-    def of(cls, due: DueItem) -> "Rateable":
-        """Return `due` in slices.
-
-        Raises:
-            PriceError: a price of the item cannot be read.
-        """
-        return cls(due, item_slices(due.item, due.period, zone_at(due.versions, due.period.start_at), due.currency))
+    usage: Usage
+    newest_at: datetime | None
+    recorded_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,42 +49,65 @@ class Rated:
     statement: UsageRated
 
 
-def slice_ranges(item: Rateable) -> list[SliceRange]:
-    """Return the stretches whose totals the slices need, in their order."""
-    due = item.due
-    return [SliceRange(due.account_id, due.meter_id, one.period.start_at, one.period.end_at) for one in item.slices]
+def used_of(due: DueItem, total: SliceTotal, usage: Usage | None = None) -> Used:
+    """Return what the totals of a stretch of time come to, or `usage` where it was had from the events."""
+    groups = total.groups
+    return Used(
+        _usage(due, total) if usage is None else usage,
+        max((group.last_at for group in groups), default=None),
+        max((group.recorded_at for group in groups), default=None),
+    )
 
 
-def rate_item(item: Rateable, totals: Sequence[SliceTotal], *, final: bool) -> Rated:
-    """Return the statement of `item` with the totals of its slices; each slice is rated by itself.
+def rate_item(item: Rateable, used: Sequence[Used], *, final: bool) -> Rated:
+    """Return the statement of `item` with the usage of its ranges; each stretch is rated by itself.
 
     A running statement is as of the newest event in it, and charges a minimum only when it is `final`.
 
     Raises:
         PriceError: a total below 0, a group that no price covers, or an amount that no book can hold.
     """
-    due = item.due
-    zone = zone_at(due.versions, due.period.start_at)
-    usages = [_usage(due, one, total) for one, total in zip(item.slices, totals, strict=True)]
-    requests = [
-        replace(request_of(one, due.period, zone, usage, due.item.unit or ""), final=final and one.final)
-        for one, usage in zip(item.slices, usages, strict=True)
-    ]
-    results = rate_slices(requests)
-    slices = [_slice(one, usage, result) for one, usage, result in zip(item.slices, usages, results, strict=True)]
-    return Rated(due, _statement(due, totals, slices, results, final=final))
+    due, left = item.due, iter(used)
+    slices: list[RatedSlice] = []
+    earlier, next_tier = ZERO, None
+    for stretch in item.stretches:
+        counted = _contracted(stretch, next(left).usage)
+        billed = _contracted(stretch, next(left).usage) if stretch.billed else None
+        result = rate(_request(item, stretch, counted, billed, final=final, earlier=earlier))
+        with exact_context():
+            earlier += exact_amount(result.total.amount)
+        if stretch.shown:
+            slices.append(_slice(due, stretch, counted, billed, result))
+            next_tier = result.next_tier
+    return Rated(due, _statement(due, used, slices, None if final else next_tier, final=final))
+
+
+def _request(
+    item: Rateable, stretch: Stretch, counted: Usage, billed: Usage | None, *, final: bool, earlier: Decimal
+) -> RateRequest:
+    """Return what to rate: what counts so far, less what its beginning came to."""
+    request = request_of(stretch.part, item.due.period, item.zone, counted, item.due.item.unit or "")
+    return replace(
+        request,
+        billed=billed,
+        period=stretch.whole,
+        active=stretch.counted,
+        billed_active=stretch.billed,
+        final=final and stretch.part.final,
+        earlier=earlier,
+    )
+
+
+def _contracted(stretch: Stretch, usage: Usage) -> Usage:
+    """Return the contract's quantity where the price is licensed, else `usage`."""
+    quantity = stretch.part.licensed_quantity
+    return usage if quantity is None else usage_of(quantity)
 
 
 def _statement(
-    due: DueItem,
-    totals: Sequence[SliceTotal],
-    slices: Sequence[RatedSlice],
-    results: Sequence[RateResult],
-    *,
-    final: bool,
+    due: DueItem, used: Sequence[Used], slices: Sequence[RatedSlice], next_tier: Step | None, *, final: bool
 ) -> UsageRated:
     meter = due.meter
-    next_tier = results[-1].next_tier if results and not final else None
     with exact_context():
         quantity = sum((one.quantity for one in slices), ZERO)
         amount_exact = sum((one.amount_exact for one in slices), ZERO)
@@ -105,24 +128,24 @@ def _statement(
         amount_exact=amount_exact,
         amount_minor=amount_minor,
         currency=due.currency,
-        as_of=due.period.end_at if final else _newest(totals, due.period.start_at),
+        as_of=due.period.end_at if final else newest_of(used, due.period.start_at),
         slices=tuple(slices),
         final=final,
         next_tier=NextTier(remaining=next_tier.remaining, unit_amount=next_tier.unit_amount) if next_tier else None,
-        recorded_at=max([due.recorded_at, *(group.recorded_at for total in totals for group in total.groups)]),
+        recorded_at=max([due.recorded_at, *(one.recorded_at for one in used if one.recorded_at is not None)]),
     )
 
 
-def _newest(totals: Sequence[SliceTotal], start_at: datetime) -> datetime:
-    return max([start_at, *(group.last_at for total in totals for group in total.groups)])
+def newest_of(used: Sequence[Used], start_at: datetime) -> datetime:
+    """Return the time of the newest event, `start_at` where there is none after it."""
+    return max([start_at, *(one.newest_at for one in used if one.newest_at is not None)])
 
 
-def _usage(due: DueItem, one: ItemSlice, total: SliceTotal) -> Usage:
-    """Return the quantity of a slice, by group where the meter groups; a licensed price takes the contract's."""
-    if one.licensed_quantity is not None:
-        return usage_of(one.licensed_quantity)
-    aggregation = due.meter.aggregation
-    names = due.meter.group_by
+def _usage(due: DueItem, total: SliceTotal) -> Usage:
+    """Return the quantity of a stretch, by group where the meter groups."""
+    if due.meter.needs_events:
+        return NO_USAGE
+    aggregation, names = due.meter.aggregation, due.meter.group_by
     if not names:
         return usage_of(_quantity(total.groups[0], aggregation) if total.groups else ZERO)
     groups = {dimensions_values(names, group.dimensions): _quantity(group, aggregation) for group in total.groups}
@@ -133,16 +156,34 @@ def _quantity(group: Group, aggregation: Aggregation) -> Decimal:
     return group.rollup.quantity(aggregation)
 
 
-def _slice(one: ItemSlice, usage: Usage, result: RateResult) -> RatedSlice:
+def _slice(due: DueItem, stretch: Stretch, counted: Usage, billed: Usage | None, result: RateResult) -> RatedSlice:
+    """Return the slice with what was used in it alone, and with the amount that it adds to what was billed."""
+    part = stretch.part
+    own = counted if billed is None else _own(due, counted, billed)
+    phrases = result.phrases
+    if part.trial:
+        phrases = (settled(("usage", own.quantity, result.unit, ("trial",)), exponent_of(due.currency)),)
+    locale = version_at(due.versions, due.period.end_at).locale
     return RatedSlice(
-        period=PeriodBounds(start=one.period.start_at, end=one.period.end_at),
-        quantity=result.quantity,
+        period=PeriodBounds(start=part.period.start_at, end=part.period.end_at),
+        quantity=own.quantity,
         amount_exact=result.exact,
         amount_minor=result.amount_minor,
-        price_hash=one.version.hash,
-        explanation=result.explanation,
-        quantities=_by_group(usage),
+        price_hash=part.version.hash,
+        explanation=explain(phrases, locale),
+        quantities=_by_group(own),
+        phrases=phrases,
+        unit_amount=result.unit_amount if billed is None else None,
     )
+
+
+def _own(due: DueItem, counted: Usage, billed: Usage) -> Usage:
+    """Return what was used after `billed`; of a peak or a mean, which is no sum, all that counts."""
+    if due.meter.aggregation not in _DIFFERENCES:
+        return counted
+    with exact_context():
+        groups = {group: number - billed.groups.get(group, ZERO) for group, number in counted.groups.items()}
+        return Usage(quantity=counted.quantity - billed.quantity, dimensions=counted.dimensions, groups=groups)
 
 
 def _by_group(usage: Usage) -> dict[str, Decimal]:

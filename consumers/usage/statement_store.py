@@ -11,6 +11,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
+from fakturo.consumers.usage.rateable import DueItem
 from fakturo.engine.meters import Meter, Rollup, meter_of
 from fakturo.engine.periods import Period
 from fakturo.schemas.codec import encode
@@ -19,7 +20,7 @@ from fakturo.schemas.events.usage import UsageRated
 
 _ITEMS = """
 SELECT i.subscription_item, i.subscription_id, i.account_id, i.currency, i.meter_id, i.content, i.recorded_at,
-       i.period_start_at, i.next_period_end_at, a.content AS account, m.definition
+       i.removed, i.period_start_at, i.next_period_end_at AS period_end_at, a.content AS account, m.definition
   FROM usage.subscription_item i
   JOIN usage.account a USING (account_id)
   JOIN usage.meter m USING (meter_id)
@@ -44,39 +45,23 @@ SELECT s.number, t.* FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::t
 _SAVE = """
 INSERT INTO usage.statement AS old (subscription_item, account_id, subscription_id, product_code, product_name, meter,
     unit, currency, period_start_at, period_end_at, quantity, amount_exact, amount_minor, next_tier_remaining,
-    next_tier_unit_amount, as_of, final, content)
+    next_tier_unit_amount, as_of, final, revision, content)
 SELECT item, account, subscription, product, name, meter, unit, currency, start_at, end_at, quantity, exact, minor,
-       remaining, unit_amount, as_of, final, content::jsonb
+       remaining, unit_amount, as_of, final, revision, content::jsonb
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
               $9::timestamptz[], $10::timestamptz[], $11::numeric[], $12::numeric[], $13::bigint[], $14::numeric[],
-              $15::numeric[], $16::timestamptz[], $17::bool[], $18::text[])
+              $15::numeric[], $16::timestamptz[], $17::bool[], $18::int[], $19::text[])
        AS new(item, account, subscription, product, name, meter, unit, currency, start_at, end_at, quantity, exact,
-              minor, remaining, unit_amount, as_of, final, content)
+              minor, remaining, unit_amount, as_of, final, revision, content)
 ON CONFLICT (subscription_item) DO UPDATE SET account_id = excluded.account_id,
     subscription_id = excluded.subscription_id, product_code = excluded.product_code,
     product_name = excluded.product_name, meter = excluded.meter, unit = excluded.unit, currency = excluded.currency,
     period_start_at = excluded.period_start_at, period_end_at = excluded.period_end_at, quantity = excluded.quantity,
     amount_exact = excluded.amount_exact, amount_minor = excluded.amount_minor,
     next_tier_remaining = excluded.next_tier_remaining, next_tier_unit_amount = excluded.next_tier_unit_amount,
-    as_of = excluded.as_of, final = excluded.final, content = excluded.content
+    as_of = excluded.as_of, final = excluded.final, revision = excluded.revision, content = excluded.content
  WHERE excluded.period_start_at >= old.period_start_at
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueItem:
-    """An item with the period that a statement is made of, and what rating needs to know."""
-
-    subscription_item: str
-    subscription_id: str
-    account_id: str
-    currency: str
-    meter_id: int
-    meter: Meter
-    item: SubscriptionItem
-    versions: tuple[AccountVersion, ...]
-    period: Period
-    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +107,7 @@ async def lock_statements(driver: asyncpg.Connection) -> None:
 
 async def due_items(driver: asyncpg.Connection, closed_at: datetime, to: datetime, limit: int) -> list[DueItem]:
     """Return items whose period ends at `closed_at` or before, oldest first; contracts that came after `to` wait."""
-    return _due(await driver.fetch(_ITEMS + _DUE, closed_at, to, limit))
+    return due_of(await driver.fetch(_ITEMS + _DUE, closed_at, to, limit))
 
 
 async def take_dirty_items(driver: asyncpg.Connection, limit: int) -> list[DueItem]:
@@ -138,10 +123,11 @@ async def take_dirty_items(driver: asyncpg.Connection, limit: int) -> list[DueIt
     if not marks:
         return []
     accounts, meters = [mark["account_id"] for mark in marks], [mark["meter_id"] for mark in marks]
-    return _due(await driver.fetch(_ITEMS + _OF_PAIRS, accounts, meters))
+    return due_of(await driver.fetch(_ITEMS + _OF_PAIRS, accounts, meters))
 
 
-def _due(rows: Sequence[asyncpg.Record]) -> list[DueItem]:
+def due_of(rows: Sequence[asyncpg.Record]) -> list[DueItem]:
+    """Return the items that `rows` hold: an item, its account and meter, and a period."""
     meters: dict[int, Meter] = {}
     accounts: dict[str, tuple[AccountVersion, ...]] = {}
     found = []
@@ -164,8 +150,9 @@ def _due_item(row: asyncpg.Record, meter: Meter, versions: tuple[AccountVersion,
         meter=meter,
         item=msgspec.json.decode(row["content"], type=SubscriptionItem),
         versions=versions,
-        period=Period(start_at=row["period_start_at"], end_at=row["next_period_end_at"]),
+        period=Period(start_at=row["period_start_at"], end_at=row["period_end_at"]),
         recorded_at=row["recorded_at"],
+        removed=row["removed"],
     )
 
 
@@ -266,5 +253,6 @@ async def save_statements(driver: asyncpg.Connection, rows: Sequence[StatementRo
         [one.next_tier.unit_amount if one.next_tier else None for one in data],
         [one.as_of for one in data],
         [one.final for one in data],
+        [one.revision for one in data],
         [encode(one).decode() for one in data],
     )

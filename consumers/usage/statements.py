@@ -3,20 +3,29 @@
 Place     `advance` and `flush` of the handler -> [this] -> rating.py -> statement_store, `billing.rated`.
 Final     an item is due when its period's end plus grace lies behind; it gets one final statement a period, at zero
           usage too, and its pointer moves on. Periods behind (a backdated contract) are worked off oldest first.
-Bounded   so many items a call: `advance` says whether more remain, `flush` leaves the rest marked for the next time.
+Revised   a period whose contract changed after its final statement is rated again (revisions.py) and, where that
+          differs, stated anew as the next revision.
+Bounded   so many items a call, and so many raw events: `advance` says whether more remain, `flush` leaves the rest
+          marked for the next time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 
 import structlog
+from msgspec import structs
 
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import account_store, statement_store
-from fakturo.consumers.usage.rating import Rateable, Rated, rate_item, slice_ranges
-from fakturo.consumers.usage.statement_store import DueItem, StatementRow
+from fakturo.consumers.usage import account_store, revision_store, statement_store, store
+from fakturo.consumers.usage.event_usage import usage_from_events
+from fakturo.consumers.usage.rateable import DueItem, Rateable
+from fakturo.consumers.usage.rating import Rated, Used, newest_of, rate_item, used_of
+from fakturo.consumers.usage.revision_store import FinalStatement
+from fakturo.consumers.usage.revisions import final_of
+from fakturo.consumers.usage.statement_store import SliceRange, SliceTotal, StatementRow
 from fakturo.engine.errors import PriceError
 from fakturo.engine.periods import local_date
 from fakturo.engine.schedule import next_item_period, zone_at
@@ -27,6 +36,9 @@ from fakturo.schemas.topics import RATED
 
 FINAL_ITEMS_MAX = 200
 RUNNING_ITEMS_MAX = 500
+REVISED_PERIODS_MAX = 200
+EVENTS_MAX = 200_000
+"""How many raw events are read in one call, beyond those of its first item."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,19 +55,49 @@ class Statements:
         await _lock(tx)
         closed_at = to - timedelta(seconds=self.grace_seconds)
         due = await statement_store.due_items(tx.driver, closed_at, to, FINAL_ITEMS_MAX)
-        rateable, broken = _sliced(due)
-        rated, failed = await _rate(rateable, tx, final=True)
-        await statement_store.save_problems(tx.driver, _problems([*broken, *failed]))
-        ends = [self._moved(statement.source) for statement in rated]
+        work = await _rate(due, tx, final=True)
+        await statement_store.save_problems(tx.driver, _problems(work.failed))
+        ends = [self._moved(rated.source) for _, rated in work.rated]
         await statement_store.move_pointers(tx.driver, ends)
-        await _publish(rated, tx)
-        return len(due) == FINAL_ITEMS_MAX or any(end_at is not None and end_at <= closed_at for *_, end_at in ends)
+        finals = [final_of(item, rated.statement) for item, rated in work.rated]
+        await revision_store.save_finals(tx.driver, finals)
+        await _publish([rated for _, rated in work.rated], tx)
+        more = len(due) == FINAL_ITEMS_MAX or bool(work.postponed)
+        return more or any(end_at is not None and end_at <= closed_at for *_, end_at in ends)
+
+    async def revise(self, to: datetime, tx: Transaction) -> bool:
+        """Rate up to `REVISED_PERIODS_MAX` periods again and publish what differs; return whether more remain."""
+        await _lock(tx)
+        due = await revision_store.due_revisions(tx.driver, to, REVISED_PERIODS_MAX)
+        work = await _rate(due, tx, final=True)
+        await statement_store.save_problems(tx.driver, _problems(work.failed))
+        before = await revision_store.finals_of(tx.driver, due)
+        published: list[Rated] = []
+        kept: list[FinalStatement] = []
+        said_again: list[FinalStatement] = []
+        for item, rated in work.rated:
+            final = final_of(item, rated.statement)
+            old = before.get((final.subscription_item, final.period.start_at))
+            if old is not None and old.content_hash == final.content_hash:
+                said_again.append(replace(final, revision=old.revision))
+                continue
+            revision = 1 if old is None else old.revision + 1
+            kept.append(replace(final, revision=revision))
+            published.append(replace(rated, statement=structs.replace(rated.statement, revision=revision)))
+        await revision_store.save_signatures(tx.driver, said_again)
+        await revision_store.save_finals(tx.driver, kept)
+        done = [(item.due.subscription_item, item.due.period.start_at) for item, _ in work.rated]
+        await revision_store.unqueue(tx.driver, done)
+        await _publish(published, tx)
+        return len(due) == REVISED_PERIODS_MAX or bool(work.postponed)
 
     async def publish_running(self, tx: Transaction) -> None:
         """Publish the running statements of up to `RUNNING_ITEMS_MAX` items whose totals changed."""
         await _lock(tx)
-        rateable, _ = _sliced(await statement_store.take_dirty_items(tx.driver, RUNNING_ITEMS_MAX))
-        rated, _ = await _rate(rateable, tx, final=False)
+        due = await statement_store.take_dirty_items(tx.driver, RUNNING_ITEMS_MAX)
+        work = await _rate(due, tx, final=False)
+        await store.mark_dirty(tx.driver, sorted({(one.account_id, one.meter_id) for one in work.postponed}))
+        rated = [one for _, one in work.rated]
         # Events that ran ahead of the period mark its item too, and change nothing: an event is said once.
         said = await statement_store.said_items(tx.driver, [one.statement for one in rated])
         await _publish([one for one in rated if one.statement.subscription_item not in said], tx)
@@ -73,33 +115,64 @@ async def _lock(tx: Transaction) -> None:
     await account_store.lock_contracts(tx.driver, alone=False)
 
 
-def _sliced(due: Sequence[DueItem]) -> tuple[list[Rateable], list[tuple[DueItem, PriceError]]]:
-    """Return the items cut at price and plan changes, and those whose prices cannot be read."""
-    rateable, broken = [], []
+@dataclass(slots=True)
+class _Work:
+    """What came of some items: rated, failed with why, or left for the next time."""
+
+    rated: list[tuple[Rateable, Rated]] = field(default_factory=list)
+    failed: list[tuple[DueItem, PriceError]] = field(default_factory=list)
+    postponed: list[DueItem] = field(default_factory=list)
+
+
+async def _rate(due: Sequence[DueItem], tx: Transaction, *, final: bool) -> _Work:
+    """Return the statements of `due` from the committed totals, or from the events where totals are not enough.
+
+    Events are read until there are `EVENTS_MAX` of them, at least those of one item; the items behind are postponed.
+    """
+    work, events = _Work(), 0
+    items = _rateable(due, work)
+    ranges = [SliceRange(i.due.account_id, i.due.meter_id, r.start_at, r.end_at) for i in items for r in i.ranges()]
+    left = iter(await statement_store.totals_of(tx.driver, ranges))
+    for item in items:
+        totals = list(islice(left, len(item.ranges())))
+        count = sum(group.rollup.count for total in totals for group in total.groups) if item.rates_events else 0
+        if events and events + count > EVENTS_MAX:
+            work.postponed.append(item.due)
+            continue
+        events += count
+        try:
+            used = await _used(item, totals, tx, final=final)
+            work.rated.append((item, rate_item(item, used, final=final)))
+        except PriceError as error:
+            work.failed.append((item.due, error))
+    return work
+
+
+def _rateable(due: Sequence[DueItem], work: _Work) -> list[Rateable]:
+    """Return the items cut at price and plan changes; those whose prices cannot be read have failed."""
+    items = []
     for one in due:
         try:
-            rateable.append(Rateable.of(one))
+            items.append(Rateable.of(one))
         except PriceError as error:
-            broken.append((one, error))
-    return rateable, broken
+            work.failed.append((one, error))
+    return items
 
 
-async def _rate(
-    items: Sequence[Rateable], tx: Transaction, *, final: bool
-) -> tuple[list[Rated], list[tuple[DueItem, PriceError]]]:
-    """Return the statements of `items` from the committed totals, and the items that cannot be rated."""
-    totals = await statement_store.totals_of(tx.driver, [one for item in items for one in slice_ranges(item)])
-    rated: list[Rated] = []
-    failed: list[tuple[DueItem, PriceError]] = []
+async def _used(item: Rateable, totals: Sequence[SliceTotal], tx: Transaction, *, final: bool) -> list[Used]:
+    """Return what was used in each range of the item; levels are held up to the newest event, in the end to the end."""
+    used = [used_of(item.due, total) for total in totals]
+    until_at = None if final else newest_of(used, item.due.period.start_at)
     position = 0
-    for item in items:
-        end = position + len(item.slices)
-        try:
-            rated.append(rate_item(item, totals[position:end], final=final))
-        except PriceError as error:
-            failed.append((item.due, error))
-        position = end
-    return rated, failed
+    for stretch in item.stretches:
+        for counted in (stretch.counted, stretch.billed):
+            if counted is None:
+                continue
+            if item.due.meter.needs_events or stretch.part.price.needs_events:
+                usage = await usage_from_events(tx.driver, item.due, stretch, counted, until_at)
+                used[position] = used_of(item.due, totals[position], usage)
+            position += 1
+    return used
 
 
 def _problems(failed: Sequence[tuple[DueItem, PriceError]]) -> list[tuple[str, str]]:
@@ -118,7 +191,7 @@ async def _publish(rated: Sequence[Rated], tx: Transaction) -> None:
         event = event_of(
             agent=tx.agent,
             event_type=USAGE_RATED,
-            id=f"{data.subscription_item}/{start_on}/{'final' if data.final else _fingerprint(data)}",
+            id=f"{data.subscription_item}/{start_on}/{_name(data)}",
             subject=data.account,
             time=data.as_of,
             data=data,
@@ -132,5 +205,8 @@ def _start_on(rated: Rated) -> date:
     return local_date(start_at, zone_at(rated.source.versions, start_at))
 
 
-def _fingerprint(data: UsageRated) -> str:
-    return sha256(encode(data)).hexdigest()[:16]
+def _name(data: UsageRated) -> str:
+    """Return what names a statement among those of its item and period."""
+    if not data.final:
+        return sha256(encode(data)).hexdigest()[:16]
+    return "final" if data.revision == 1 else f"final/{data.revision}"

@@ -9,6 +9,7 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
     {
         "usage": "{0:n} {1:w}: {2:p}",
         "nothing": "intet at betale",
+        "trial": "prøveperiode, intet at betale",
         "all": "{0:p}",
         "billed": ("fratrukket {0:m}, som allerede er faktureret", "allerede faktureret"),
         "flat": "{0:m} fast",

@@ -10,6 +10,7 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         # The sentence of a line: quantity, unit, parts.
         "usage": "{0:n} {1:w}: {2:p}",
         "nothing": "nothing to pay",
+        "trial": "trial period, nothing to pay",
         "all": "{0:p}",
         "billed": ("less {0:m} already billed", "already billed"),
         # Models.

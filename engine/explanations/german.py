@@ -9,6 +9,7 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
     {
         "usage": "{0:n} {1:w}: {2:p}",
         "nothing": "nichts zu zahlen",
+        "trial": "Probezeit, nichts zu zahlen",
         "all": "{0:p}",
         "billed": ("abzüglich bereits berechneter {0:m}", "bereits berechnet"),
         "flat": "{0:m} pauschal",

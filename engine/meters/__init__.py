@@ -1,7 +1,8 @@
 """Meters: which usage events count, what they count for, and what becomes of many of them.
 
 Entry     `meter_of` reads a definition; `Meter.measure` and `rollup_of` make totals that merge in any order;
-          `aggregate` makes a quantity of single events, which is the only way for a meter with `needs_events`.
+          `aggregate` makes a quantity of single events, which is the only way for a meter with `needs_events`;
+          `StreamedUsage` is the same for events that come ordered and are too many to hold.
 """
 
 from fakturo.engine.meters.aggregation import aggregate
@@ -14,6 +15,7 @@ from fakturo.engine.meters.rollup import (
     quarter_hour,
     rollup_of,
 )
+from fakturo.engine.meters.streamed import StreamedUsage
 
 __all__ = [
     "QUARTER_HOUR",
@@ -22,6 +24,7 @@ __all__ = [
     "MeasuredEvent",
     "Meter",
     "Rollup",
+    "StreamedUsage",
     "aggregate",
     "merge_all",
     "meter_of",

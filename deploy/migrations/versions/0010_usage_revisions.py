@@ -15,8 +15,8 @@ EVENT_PARTITIONS = 8
 
 UP = """
 -- `raw`: some item of the account is rated from the events of this type themselves. Only these are in the index, so
--- the hot path of all others writes no more than before. `late_for`: meters whose period had closed when the event came,
--- while that of another meter of the account was open; where all had closed, the event is `late`.
+-- the hot path of all others writes no more than before. `late_for`: meters whose period had closed when the event
+-- came, while that of another meter of the account was open; where all had closed, the event is `late`.
 ALTER TABLE usage.event ADD COLUMN raw boolean NOT NULL DEFAULT false, ADD COLUMN late_for integer[];
 
 -- Items with other billing periods have meters of their own, so that an event may be late for one and not for another.

@@ -150,8 +150,8 @@ async def test_an_item_that_left_its_subscription_is_stated_no_more(desk: Desk) 
 
 
 async def test_a_contract_that_cannot_be_metered_is_dead_lettered(desk: Desk) -> None:
-    unique = CALLS.__class__(code="users", event_type="api.call", aggregation="unique", value="data.user")
-    tx = await desk.sign(subscription(item("users", unique)))
+    median = CALLS.__class__(code="users", event_type="api.call", aggregation="median", value="data.user")
+    tx = await desk.sign(subscription(item("users", median)))
     assert reasons(tx) == ["unknown_shape"]
 
 

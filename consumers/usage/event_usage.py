@@ -1,0 +1,79 @@
+"""Usage from the raw events themselves, for meters and prices that no total can serve.
+
+Place     statements -> [this] -> Postgres `usage.event` -> engine/meters -> Usage -> rating.
+Order     by event time, ties by arrival (partition, offset). An event that is late for the meter is left out.
+Memory    events are fetched in chunks; `unique` holds the distinct values, `weighted_sum` a level a group, and a price
+          of single events (`percentage`, `dynamic`, ...) the events of its stretch, since it rates them one by one.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import asyncpg
+import msgspec
+
+from fakturo.consumers.usage import statement_store
+from fakturo.consumers.usage.folding import dimensions_values
+from fakturo.consumers.usage.rateable import DueItem, Stretch
+from fakturo.consumers.usage.statement_store import SliceRange
+from fakturo.engine.errors import MeterError
+from fakturo.engine.meters import Aggregation, MeasuredEvent, StreamedUsage, aggregate
+from fakturo.engine.periods import Period
+from fakturo.engine.prices import Usage
+
+EVENTS_AHEAD = 5000
+"""How many events are fetched at a time."""
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_EVENTS = """
+SELECT at, data FROM usage.event
+ WHERE raw AND NOT late AND account_id = $1 AND type = $2 AND at >= $3 AND at < $4
+   AND (late_for IS NULL OR NOT $5 = ANY(late_for))
+ ORDER BY at, partition, "offset"
+"""
+
+
+async def usage_from_events(
+    driver: asyncpg.Connection, due: DueItem, stretch: Stretch, counted: Period, until_at: datetime | None
+) -> Usage:
+    """Return the usage of `counted`, a part of `stretch`; levels are held up to `until_at` (None: to its end)."""
+    levels: Mapping[tuple[str, ...], Decimal] = {}
+    if due.meter.aggregation is Aggregation.WEIGHTED_SUM:
+        levels = await _levels(driver, due, counted.start_at)
+    events = _measured(driver, due, counted)
+    if stretch.part.price.needs_events:
+        return aggregate(due.meter, [event async for event in events], counted, levels or None)
+    streamed = StreamedUsage(due.meter, counted, stretch.whole, levels, until_at)
+    async for event in events:
+        streamed.add(event)
+    return streamed.usage()
+
+
+async def _measured(driver: asyncpg.Connection, due: DueItem, counted: Period) -> AsyncIterator[MeasuredEvent]:
+    """Yield the events of `counted` that the meter counts; what it cannot read was right for meters of its time."""
+    meter = due.meter
+    cursor = driver.cursor(
+        _EVENTS,
+        due.account_id,
+        meter.event_type,
+        counted.start_at,
+        counted.end_at,
+        due.meter_id,
+        prefetch=EVENTS_AHEAD,
+    )
+    async for row in cursor:
+        data = msgspec.json.decode(row["data"])
+        if meter.matches(meter.event_type, data):
+            try:
+                yield meter.event(data, row["at"])
+            except MeterError:
+                continue
+
+
+async def _levels(driver: asyncpg.Connection, due: DueItem, at: datetime) -> dict[tuple[str, ...], Decimal]:
+    """Return the level of each group at the instant: the sum of all changes before it."""
+    before = SliceRange(due.account_id, due.meter_id, _BEGINNING, at)
+    (total,) = await statement_store.totals_of(driver, [before])
+    names = due.meter.group_by
+    return {dimensions_values(names, group.dimensions) if names else (): group.rollup.total for group in total.groups}
