@@ -2,7 +2,8 @@
 
 Place     ledger agent -> [this] -> journal lines -> Postgres (which checks them again) and `billing.ledger`.
 Signs     + is debit, - is credit; amounts are integer minor units of one currency; legs of 0 are left out.
-Source    reference/ledger.md section 4 (J1 invoice, J3 partial payment, J4 overpayment, J6 refund, J14 charge-back).
+Source    reference/ledger.md section 4 (J1 invoice, J3 partial payment, J4 overpayment, J5 and J11 credit applied, J6
+          refund, J10 top-up, J12 points, J14 charge-back).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from fakturo.engine.errors import InvariantBroken
+from fakturo.schemas.events.credit import CreditMovement, PointsExpired
 from fakturo.schemas.events.invoices import Invoice
 from fakturo.schemas.events.ledger import JournalLine
 
@@ -27,12 +29,23 @@ CLEARING = LedgerAccount(code="1020", name="Payment clearing", by_party=False)
 RECEIVABLE = LedgerAccount(code="1200", name="Accounts receivable", by_party=True)
 TAX = LedgerAccount(code="2100", name="Tax payable", by_party=False)
 CREDIT = LedgerAccount(code="2300", name="Customer credit balance", by_party=True)
+POINTS = LedgerAccount(code="2210", name="Loyalty points", by_party=False)
+PREPAID = LedgerAccount(code="2320", name="Prepaid credit", by_party=True)
 REVENUE = LedgerAccount(code="4000", name="Revenue", by_party=False)
+BREAKAGE = LedgerAccount(code="4080", name="Breakage", by_party=False)
+DISCOUNTS = LedgerAccount(code="4090", name="Discounts", by_party=False)
 FEES = LedgerAccount(code="6200", name="Payment provider fees", by_party=False)
 
 CHART: Mapping[str, LedgerAccount] = MappingProxyType(
-    {account.code: account for account in (CLEARING, RECEIVABLE, TAX, CREDIT, REVENUE, FEES)}
+    {
+        account.code: account
+        for account in (*(CLEARING, RECEIVABLE, TAX, POINTS, CREDIT, PREPAID), *(REVENUE, BREAKAGE, DISCOUNTS, FEES))
+    }
 )
+
+
+Leg = tuple[LedgerAccount, str | None, int, str | None]
+"""Account, customer, amount in minor units, invoice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +58,63 @@ class Settlement:
 
 
 def post_invoice(invoice: Invoice) -> tuple[JournalLine, ...]:
-    """Return 1200 +due, 2300 +credits applied, 4000 -net, 2100 -tax; nothing where all is 0.
+    """Return 1200 +due, 2320 +prepaid and 2300 +other credits applied, 2100 -tax, and the legs of its revenue.
 
     Raises:
         InvariantBroken: the invoice's own sums do not agree.
     """
     account, currency = invoice.account, invoice.currency
+    prepaid_minor = sum(credit.amount_minor for credit in invoice.credits)
     return _lines(
         currency,
         (RECEIVABLE, account, invoice.amount_due_minor, invoice.invoice_id),
-        (CREDIT, account, invoice.credits_applied_minor, None),
-        (REVENUE, None, -invoice.subtotal_minor, None),
+        (CREDIT, account, invoice.credits_applied_minor - prepaid_minor, None),
+        (PREPAID, account, prepaid_minor, None),
+        *_revenue(invoice),
         (TAX, None, -invoice.tax_minor, None),
+    )
+
+
+def _revenue(invoice: Invoice) -> tuple[Leg, ...]:
+    """Return 4090 +discounts, 4000 -gross revenue, 2210 -what waits for points earned +what points redeemed release.
+
+    What points take off an invoice is no discount: that revenue was deferred when they were earned (J12).
+    """
+    discounts_minor = -sum(one.amount_minor for one in invoice.discounts if one.kind != "loyalty")
+    waiting_minor = invoice.loyalty.deferred_minor - invoice.loyalty.released_minor if invoice.loyalty else 0
+    return (
+        (DISCOUNTS, None, discounts_minor, None),
+        (REVENUE, None, waiting_minor - discounts_minor - invoice.subtotal_minor, None),
+        (POINTS, None, -waiting_minor, None),
+    )
+
+
+def post_credit_granted(movement: CreditMovement) -> tuple[JournalLine, ...]:
+    """Return 2300 +x, 2320 -x: what was paid in becomes prepaid credit (J10, tax at use); nothing for a promotion."""
+    amount_minor = movement.amount_minor if movement.kind == "prepaid" else 0
+    return _lines(
+        movement.currency,
+        (CREDIT, movement.account, amount_minor, None),
+        (PREPAID, movement.account, -amount_minor, None),
+    )
+
+
+def post_credit_expired(movement: CreditMovement) -> tuple[JournalLine, ...]:
+    """Return 2320 +x, 4080 -x: breakage, the prepaid credit that nobody used in time; nothing for a promotion."""
+    amount_minor = movement.amount_minor if movement.kind == "prepaid" else 0
+    return _lines(
+        movement.currency,
+        (PREPAID, movement.account, amount_minor, None),
+        (BREAKAGE, None, -amount_minor, None),
+    )
+
+
+def post_points_expired(expired: PointsExpired) -> tuple[JournalLine, ...]:
+    """Return 2210 +x, 4080 -x: breakage, the revenue that waited for points which nobody redeemed in time (J12)."""
+    return _lines(
+        expired.currency,
+        (POINTS, None, expired.released_minor, None),
+        (BREAKAGE, None, -expired.released_minor, None),
     )
 
 
@@ -93,7 +151,7 @@ def post_return(
     )
 
 
-def _lines(currency: str, *legs: tuple[LedgerAccount, str | None, int, str | None]) -> tuple[JournalLine, ...]:
+def _lines(currency: str, *legs: Leg) -> tuple[JournalLine, ...]:
     """Return the legs that are not 0.
 
     Raises:

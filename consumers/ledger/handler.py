@@ -1,8 +1,9 @@
-"""The `ledger` agent: a batch of invoices and payments becomes journals, balances and allocations.
+"""The `ledger` agent: a batch of invoices, payments and movements of credit becomes journals, balances and allocations.
 
 Place     runner -> processor -> [this] -> reading, waiting, book, journals, store -> outbox (billing.ledger).
-Order     invoices of a batch first, then its payments as they came, so that where a batch ends changes nothing; what
-          gives a payment back comes after that payment wherever it stands (before it, it would have been parked).
+Order     invoices of a batch first, movements of credit among them as they came, then its payments as they came, so
+          that where a batch ends changes nothing; what gives a payment back comes after that payment wherever it
+          stands (before it, it would have been parked).
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,8 +11,8 @@ from datetime import datetime
 
 from fakturo.consumers.ledger import posting_store, store
 from fakturo.consumers.ledger.book import Book, Refused
-from fakturo.consumers.ledger.journals import Booking, book_invoice, book_payment, journal_event
-from fakturo.consumers.ledger.reading import InvoiceEntry, PaymentEntry, read
+from fakturo.consumers.ledger.journals import Booking, book_credit, book_invoice, book_payment, journal_event
+from fakturo.consumers.ledger.reading import CreditEntry, InvoiceEntry, PaymentEntry, read
 from fakturo.consumers.ledger.repeats import distinct
 from fakturo.consumers.ledger.waiting import find_waiting, invoice_references, payment_references
 from fakturo.consumers.runtime import metrics
@@ -33,15 +34,16 @@ class LedgerAgent:
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Book the invoices and payments of `batch`; reject what is bad, park what waits for something."""
-        invoices, payments = _read(batch, tx)
-        if not invoices and not payments:
+        invoices, payments, movements = _read(batch, tx)
+        if not invoices and not payments and not movements:
             return
         may_park = (await find_waiting(tx.driver, payments)).entries
         await store.lock_arrivals(tx.driver, alone=bool(may_park))
         invoices = await _claim_invoices(invoices, tx)
         payments += await _release(invoice_references(invoices), tx)
         payments = await _claim_payments(await _ready(payments, tx), tx)
-        bookings = [booking for entry in invoices if (booking := book_invoice(entry))]
+        movements = await _claim_movements(movements, tx)
+        bookings = _book(invoices, movements)
         bookings += await _apply(payments, tx)
         await _write(bookings, tx)
 
@@ -57,8 +59,9 @@ class LedgerAgent:
         """Publish nothing: journals go out with their booking."""
 
 
-def _read(batch: Iterable[Record], tx: Transaction) -> tuple[list[InvoiceEntry], list[PaymentEntry]]:
+def _read(batch: Iterable[Record], tx: Transaction) -> tuple[list[InvoiceEntry], list[PaymentEntry], list[CreditEntry]]:
     invoices: list[InvoiceEntry] = []
+    movements: list[CreditEntry] = []
     payments: list[PaymentEntry] = []
     for record in batch:
         try:
@@ -70,9 +73,31 @@ def _read(batch: Iterable[Record], tx: Transaction) -> tuple[list[InvoiceEntry],
             invoices.append(entry)
         elif isinstance(entry, PaymentEntry):
             payments.append(entry)
+        elif isinstance(entry, CreditEntry):
+            movements.append(entry)
         else:
             tx.count(record.topic, "applied")
-    return invoices, payments
+    return invoices, payments, movements
+
+
+def _book(invoices: Sequence[InvoiceEntry], movements: Sequence[CreditEntry]) -> list[Booking]:
+    """Return the journals of invoices and of movements of credit in the order that these came in."""
+    found = [(_place(entry), book_invoice(entry)) for entry in invoices]
+    found += [(_place(movement), book_credit(movement)) for movement in movements]
+    return [booking for _, booking in sorted(found, key=lambda pair: pair[0]) if booking is not None]
+
+
+async def _claim_movements(entries: Sequence[CreditEntry], tx: Transaction) -> list[CreditEntry]:
+    """Claim identities; return the movements of credit that are new."""
+    fresh, _ = await distinct(
+        entries,
+        lambda entry: (entry.identity.source, entry.identity.id),
+        lambda firsts: store.claim_identities(tx.driver, (entry.identity for entry in firsts)),
+        tx,
+    )
+    for entry in fresh:
+        tx.count(entry.record.topic, "applied")
+    return fresh
 
 
 async def _claim_invoices(entries: Sequence[InvoiceEntry], tx: Transaction) -> list[InvoiceEntry]:
@@ -125,7 +150,7 @@ def _in_order(entries: Sequence[PaymentEntry]) -> list[PaymentEntry]:
     return sorted(entries, key=key)
 
 
-def _place(entry: PaymentEntry) -> tuple[int, int]:
+def _place(entry: InvoiceEntry | PaymentEntry | CreditEntry) -> tuple[int, int]:
     return entry.record.partition, entry.record.offset
 
 

@@ -14,10 +14,19 @@ from datetime import date, datetime
 import msgspec
 
 from fakturo.consumers.ledger.book import Book
-from fakturo.consumers.ledger.reading import InvoiceEntry, PaymentEntry
+from fakturo.consumers.ledger.reading import CreditEntry, InvoiceEntry, PaymentEntry
 from fakturo.consumers.ledger.rows import AllocationRow, JournalRow, LineRow
-from fakturo.engine.postings import Settlement, post_invoice, post_payment, post_return
+from fakturo.engine.postings import (
+    Settlement,
+    post_credit_expired,
+    post_credit_granted,
+    post_invoice,
+    post_payment,
+    post_points_expired,
+    post_return,
+)
 from fakturo.schemas.envelope import Event, event_of
+from fakturo.schemas.events.credit import CREDIT_GRANTED, PointsExpired
 from fakturo.schemas.events.ledger import JOURNAL_POSTED, JournalLine, JournalPosted, JournalSource
 
 
@@ -103,6 +112,32 @@ def book_payment(entry: PaymentEntry, book: Book, invoices: Mapping[str, str]) -
         allocations=tuple(_allocations(head, settlements, sign)),
         at=row.received_at,
         traceparent=entry.event.traceparent,
+    )
+
+
+def book_credit(entry: CreditEntry) -> Booking | None:
+    """Return the journal of a grant or an expiry; None where no money moves (a promotion, points worth nothing).
+
+    The source is the event: what a void invoice gave back after its day expires once more, as another event.
+    """
+    movement = entry.movement
+    if isinstance(movement, PointsExpired):
+        source_type, kind, postings = "points", "expired", post_points_expired(movement)
+    elif entry.event.type == CREDIT_GRANTED:
+        source_type, kind, postings = "credit", "granted", post_credit_granted(movement)
+    else:
+        source_type, kind, postings = "credit", "expired", post_credit_expired(movement)
+    if not postings:
+        return None
+    head = _head(
+        (source_type, entry.event.id, kind),
+        account=movement.account,
+        effective_on=movement.effective_on,
+        recorded_at=entry.recorded_at,
+        line_count=len(postings),
+    )
+    return Booking(
+        head=head, postings=postings, allocations=(), at=entry.event.time, traceparent=entry.event.traceparent
     )
 
 

@@ -22,7 +22,8 @@ from fakturo.schemas.codec import decode_data, decode_envelope, encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.envelope import Event
 from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.events import invoices, payments
+from fakturo.schemas.events import credit, invoices, payments
+from fakturo.schemas.events.credit import CreditMovement, PointsExpired
 from fakturo.schemas.events.invoices import Invoice
 from fakturo.schemas.events.payments import Payment
 
@@ -34,8 +35,9 @@ PAYMENT_TYPES: Mapping[str, str] = MappingProxyType(
         payments.PAYMENT_CHARGED_BACK: "charged_back",
     }
 )
-NOTHING_TO_BOOK = frozenset({invoices.INVOICE_DRAFTED, invoices.INVOICE_PAID})
-"""A draft owes nothing yet, and `paid` says what the ledger itself found."""
+CREDIT_TYPES = frozenset({credit.CREDIT_GRANTED, credit.CREDIT_EXPIRED, credit.POINTS_EXPIRED})
+NOTHING_TO_BOOK = frozenset({invoices.INVOICE_DRAFTED, invoices.INVOICE_PAID, credit.CREDIT_LOW})
+"""A draft owes nothing yet, `paid` says what the ledger itself found, and a low balance moves no money."""
 
 AMOUNT_MINOR_MAX = 10**15
 """The largest amount of one event; sums of thousands of these still fit a bigint."""
@@ -99,7 +101,18 @@ class PaymentEntry:
         return self.payment.received_at.astimezone(UTC).date()
 
 
-def read(record: Record) -> InvoiceEntry | PaymentEntry | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditEntry:
+    """A movement of credit or points between invoices."""
+
+    record: Record
+    event: Event[Any]
+    identity: Identity
+    movement: CreditMovement | PointsExpired
+    recorded_at: datetime
+
+
+def read(record: Record) -> InvoiceEntry | PaymentEntry | CreditEntry | None:
     """Return what `record` asks to book, None where its type books nothing.
 
     Raises:
@@ -112,6 +125,8 @@ def read(record: Record) -> InvoiceEntry | PaymentEntry | None:
         return _invoice_entry(record, envelope, decode_data(envelope))
     if envelope.type in PAYMENT_TYPES:
         return _payment_entry(record, envelope, decode_data(envelope))
+    if envelope.type in CREDIT_TYPES:
+        return _credit_entry(record, envelope, decode_data(envelope))
     raise SchemaError(Reason.UNKNOWN_TYPE, f"the ledger has no posting rule for {envelope.type!r}", "$.type")
 
 
@@ -138,6 +153,23 @@ def _check_invoice(invoice: Invoice) -> None:
         raise SchemaError(
             Reason.INVALID_AMOUNT, "the amount due is not total less credits applied", "$.data.amount_due_minor"
         )
+
+
+def _credit_entry(
+    record: Record, envelope: Event[msgspec.Raw], movement: CreditMovement | PointsExpired
+) -> CreditEntry:
+    minor_digits(movement.currency, "$.data.currency")
+    amount = movement.released_minor if isinstance(movement, PointsExpired) else movement.amount_minor
+    if not 0 <= amount <= AMOUNT_MINOR_MAX:
+        raise SchemaError(Reason.INVALID_AMOUNT, f"{amount} is out of range", "$.data")
+    digest = hashlib.sha256(bytes(envelope.data)).digest()
+    return CreditEntry(
+        record=record,
+        event=envelope,
+        identity=Identity(source=envelope.source, id=envelope.id, digest=digest),
+        movement=movement,
+        recorded_at=envelope.recordedat or movement.recorded_at or record.recorded_at,
+    )
 
 
 def _payment_entry(record: Record, envelope: Event[msgspec.Raw], payment: Payment) -> PaymentEntry:
