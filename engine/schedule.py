@@ -17,6 +17,7 @@ from typing import NamedTuple
 from fakturo.engine.periods import (
     Period,
     Zone,
+    add_months,
     anchored_index,
     anchored_period,
     date_period,
@@ -165,3 +166,11 @@ def _regular_after(item: SubscriptionItem, from_at: datetime, zone: Zone, *, mov
 
 def _regular_at(item: SubscriptionItem, instant: datetime, zone: Zone) -> Period:
     return cadence_period(cadence_of(item), instant, zone)
+
+
+def period_end_on(item: SubscriptionItem, on: date) -> date:
+    """Return the first local date after the regular period that holds `on`; of a one-time charge the next day."""
+    if is_one_time(item):
+        return on + _DAY
+    anchor_on = item.anchor_on or _CALENDAR
+    return add_months(anchor_on, (anchored_index(anchor_on, on, item.billing_months) + 1) * item.billing_months)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fakturo.consumers.contracts import store
-from fakturo.consumers.contracts.mapping import AccountDefaults
+from fakturo.consumers.contracts.accounts import AccountDefaults
 from fakturo.consumers.contracts.offers import Offers, load_offers
 from fakturo.consumers.contracts.profile import Profile, load_profile
 from fakturo.consumers.contracts.publication import END_OF_TIME, Publication

@@ -1,28 +1,41 @@
-"""One order item to one subscription item with all its terms. Pure.
+"""One order item to its subscription items with all their terms. Pure.
 
-Place     mapping -> [this] -> `SubscriptionItem`.
-Terms     the first terms hold from the start of service: what was edited up to the order's activation, or up to the
-          start, replaces them. A later change holds from the local day of its commit.
+Place     mapping -> [this] -> `SubscriptionItem`; item_terms.py says from when each value holds.
+Ids       the record id; where the product or its billing changed in mid-service the item ends there and the next one
+          starts: `<id>/2`, `<id>/3`, in the order in which the changes were agreed.
 Own price only where the unit price differs from the list price, and only on `flat` and licensed `per_unit` prices:
           orgs fill the field on everything, often with 0.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from fakturo.consumers.contracts.history import Moment, RecordHistory, first_filled
+from fakturo.consumers.contracts.history import RecordHistory, first_filled
+from fakturo.consumers.contracts.item_terms import Segment, Stretch, segments_of
+from fakturo.consumers.contracts.lifecycle import Lifecycle
 from fakturo.consumers.contracts.offers import Offers, is_licensed, takes_own_price
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import ItemFields
-from fakturo.engine.catalog import Product
+from fakturo.consumers.contracts.values import (
+    DAY,
+    Unclear,
+    choice_of,
+    day_after,
+    decimal_of,
+    earliest,
+    text_of,
+    whole_of,
+)
+from fakturo.engine.catalog import CALENDAR, SERVICE_START, SUBSCRIPTION_START, Product
+from fakturo.engine.catalog.products import MONTHS_MAX, billing_faults
+from fakturo.engine.schedule import ADVANCE, ARREARS
 from fakturo.schemas.events.contracts import ItemTerms, SubscriptionItem
 
-DAY = timedelta(days=1)
 NUMBER_MAX = 10**9
 AMOUNT_MAX = 10**12
 """More than this is a slip of the pen; on an invoice it would be more than the books can hold."""
@@ -30,121 +43,197 @@ AMOUNT_MAX = 10**12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemContext:
-    """What an item takes from its order, its account and the catalog.
+    """What an item takes from its order, its account and the catalog: the order's `life`, currency, cost centre."""
 
-    `ended_on` is the order's planned end (exclusive), which an item's own end replaces; `closed_on` the day on which
-    the order was deactivated or deleted, which ends every item. `agreed_at` is the order's activation.
-    """
-
-    account: str
     day_of: Callable[[datetime], date]
-    started_on: date
-    ended_on: date | None
-    closed_on: date | None
-    agreed_at: datetime
+    life: Lifecycle
     offers: Offers
+    currency: str
+    cost_centre: str | None
     fields: ItemFields
     product_code: tuple[str, ...]
     products: Mapping[str, RecordHistory]
 
 
-def map_item(history: RecordHistory, context: ItemContext) -> SubscriptionItem | Problem | None:
-    """Return the item, or what is missing, or None where it was removed before it started."""
-    offer = _offer(history, context)
-    if isinstance(offer, str):
-        removed = history.deleted_at() is not None or context.closed_on is not None
-        return None if removed else _problem(history, offer)
-    start_on, planned_end_on = _planned_days(history, context)
+def map_item(history: RecordHistory, context: ItemContext) -> tuple[list[SubscriptionItem], list[Problem]]:
+    """Return the item in its shapes, and what is missing; nothing where it was removed before it started."""
+    first, last = history.value(context.fields.first_day), history.value(context.fields.last_day)
+    start_on = date.fromisoformat(first) if first else context.life.started_on
+    planned_end_on = day_after(last) if last else context.life.ended_on
+    removed_on = _removed_on(history, context)
     if start_on == date.max:
-        return _problem(
-            history, f"starts on {start_on}, which is no day to start on; correct {context.fields.first_day[0]}"
-        )
+        what = f"starts on {start_on}, which is no day to start on; correct {context.fields.first_day[0]}"
+        return [], [_problem(history, what)]
     if planned_end_on is not None and planned_end_on <= start_on:
-        return _problem(history, f"ends on {planned_end_on - DAY}, before it starts on {start_on}")
-    end_on = _earliest(planned_end_on, _removed_on(history, context))
-    if end_on is not None and end_on <= start_on:
-        return None
-    terms = _terms(history, context, offer, start_on)
-    if isinstance(terms, str):
-        return _problem(history, terms)
-    return SubscriptionItem(
-        subscription_item=history.record_id,
+        what = f"ends on {planned_end_on - DAY}, before it starts on {start_on}"
+        return [], [] if removed_on else [_problem(history, what)]
+    end_on = earliest(planned_end_on, removed_on)
+    segments = segments_of(
+        history, context.fields, start_on=start_on, agreed_at=context.life.activated_at, day_of=context.day_of
+    )
+    items: list[SubscriptionItem] = []
+    problems: list[Problem] = []
+    for segment in segments:
+        try:
+            items += _segment_items(history, context, segment, (start_on, end_on))
+        except Unclear as unclear:
+            problems += [] if removed_on else [_problem(history, str(unclear))]
+    return items, problems
+
+
+def _segment_items(
+    history: RecordHistory, context: ItemContext, segment: Segment, service: tuple[date, date | None]
+) -> list[SubscriptionItem]:
+    """Return the item of one shape, or nothing where it never comes into service.
+
+    Raises:
+        Unclear: what is missing or wrong of it.
+    """
+    start_on, end_on = service
+    offer = _billed(_offer(segment, context), segment.values, context)
+    item = SubscriptionItem(
+        subscription_item=history.record_id if segment.number == 1 else f"{history.record_id}/{segment.number}",
         product_code=offer.code,
         product_name=offer.name,
         billing=offer.billing,
-        service_start_on=start_on,
-        service_end_on=end_on,
-        terms=terms,
+        service_start_on=segment.start_on,
+        service_end_on=earliest(segment.end_on, end_on),
+        terms=_terms(segment, context, offer),
         prices=offer.prices,
         tax=offer.tax,
         meter=offer.meter,
         unit=offer.unit,
+        billing_months=offer.billing_months,
+        anchor_on=_anchor_on(offer, start_on, context),
+        trial_until_on=_trial_until_on(history, context, offer, start_on),
+        pauses=context.life.pauses if offer.billing_months else (),
+        price_change=offer.price_change,
+        allowance_months=offer.allowance_months,
+        cost_centre=text_of(history.value(context.fields.cost_centre)) or context.cost_centre,
     )
+    ends_on = context.life.end_of(item)
+    if ends_on is not None and ends_on <= segment.start_on:
+        # Without days: the first shape leaves no trace, a later one may have been billed and stays to be reversed.
+        return [msgspec.structs.replace(item, service_end_on=segment.start_on)] if segment.number > 1 else []
+    return [msgspec.structs.replace(item, service_end_on=ends_on)]
 
 
 def _problem(history: RecordHistory, what: str) -> Problem:
     return Problem(history.entity, history.record_id, f"{history.entity} {history.record_id} {what}.")
 
 
-def _offer(history: RecordHistory, context: ItemContext) -> Product | str:
-    """Return what the catalog offers as the item's product, or what is missing."""
-    fields = context.fields
-    product_id = history.value(fields.product)
+def _offer(segment: Segment, context: ItemContext) -> Product:
+    """Return what the catalog offers as the product of a shape.
+
+    Raises:
+        Unclear: what is missing.
+    """
+    product_id = first_filled(segment.values, context.fields.product)
     if product_id is None:
-        return f"names no product in {fields.product[0]}"
+        raise Unclear(f"names no product in {context.fields.product[0]}")
     product = context.products.get(product_id)
     if product is None:
-        return f"waits for its product {product_id}, which has not arrived"
+        raise Unclear(f"waits for its product {product_id}, which has not arrived")
     code = product.value(context.product_code)
     if code is None:
-        return f"has the product {product_id}, whose {context.product_code[0]} is empty"
-    offer = context.offers.by_code.get(str(code))
-    return offer if offer is not None else f"has the product {code}, which the catalog does not know"
+        raise Unclear(f"has the product {product_id}, whose {context.product_code[0]} is empty")
+    offer = context.offers.find(str(code), context.currency)
+    if offer is None:
+        raise Unclear(f"has the product {code}, which the catalog does not know")
+    if not offer.prices:
+        raise Unclear(f"has the product {code}, which has no price in {context.currency}")
+    return offer
 
 
-def _planned_days(history: RecordHistory, context: ItemContext) -> tuple[date, date | None]:
-    first, last = history.value(context.fields.first_day), history.value(context.fields.last_day)
-    start_on = date.fromisoformat(first) if first else context.started_on
-    return start_on, day_after(last) if last else context.ended_on
+def _billed(offer: Product, values: dict[str, Any], context: ItemContext) -> Product:
+    """Return `offer` billed as the item's own fields say.
+
+    Raises:
+        Unclear: a field that cannot be followed, or that does not go with the others.
+    """
+    fields = context.fields
+    months = whole_of(values, fields.billing_months, 0, MONTHS_MAX)
+    billing = choice_of(values, fields.billing, (ARREARS, ADVANCE))
+    anchor = text_of(first_filled(values, fields.anchor))
+    if months is None and billing is None and anchor is None:
+        return offer
+    changed = replace(
+        offer,
+        billing_months=offer.billing_months if months is None else months,
+        billing=billing or offer.billing,
+        anchor=offer.anchor if anchor is None else _anchor(anchor, fields),
+        trial_days=0 if months == 0 else offer.trial_days,
+    )
+    faults = billing_faults(changed, metered=offer.meter is not None)
+    if faults:
+        texts = "; ".join(f"{field} {message}" for _, field, message in faults)
+        raise Unclear(f"is billed in a way that {offer.code} cannot be: {texts}")
+    return changed
 
 
-def day_after(last_day: str) -> date | None:
-    """Return the exclusive end for an inclusive last day; None for 9999-12-31, by which people mean no end."""
-    last_on = date.fromisoformat(last_day)
-    return None if last_on == date.max else last_on + DAY
+def _anchor(value: str, fields: ItemFields) -> str | date:
+    word = value.strip().lower().replace(" ", "_")
+    if word in (CALENDAR, SERVICE_START, SUBSCRIPTION_START):
+        return word
+    try:
+        return date.fromisoformat(value.strip())
+    except ValueError:
+        known = ", ".join((CALENDAR, SERVICE_START, SUBSCRIPTION_START))
+        raise Unclear(f"has {value!r} in {fields.anchor[0]}; it must be {known} or a date (YYYY-MM-DD)") from None
+
+
+def _anchor_on(offer: Product, start_on: date, context: ItemContext) -> date | None:
+    """Return what periods are counted from; a change of product keeps the anchor of the first one."""
+    match offer.anchor:
+        case date():
+            return offer.anchor
+        case "service_start":
+            return start_on
+        case "subscription_start":
+            return context.life.started_on
+        case _:
+            return None
+
+
+def _trial_until_on(history: RecordHistory, context: ItemContext, offer: Product, start_on: date) -> date | None:
+    """Return the first day that costs: the one after the item's own last free day, else by the product's trial days."""
+    last_day = history.value(context.fields.trial_last_day)
+    if last_day:
+        return day_after(last_day)
+    return start_on + timedelta(days=offer.trial_days) if offer.trial_days else None
 
 
 def _removed_on(history: RecordHistory, context: ItemContext) -> date | None:
     deleted_at = history.deleted_at()
-    return _earliest(context.day_of(deleted_at) if deleted_at else None, context.closed_on)
+    return earliest(context.day_of(deleted_at) if deleted_at else None, context.life.closed_on)
 
 
-def _earliest(*days: date | None) -> date | None:
-    return min((day for day in days if day is not None), default=None)
+def _terms(segment: Segment, context: ItemContext, offer: Product) -> tuple[ItemTerms, ...]:
+    """Return the terms of a shape, ascending, the first from its start on.
 
-
-def _terms(history: RecordHistory, context: ItemContext, offer: Product, start_on: date) -> tuple[ItemTerms, ...] | str:
-    """Return the terms, ascending, the first from `start_on` on; or what is wrong with the newest ones."""
+    Raises:
+        Unclear: what is wrong with the newest ones; older ones that are wrong are passed over.
+    """
     terms: list[ItemTerms] = []
-    problem: str | None = "has no quantity yet"
-    for moment in history.timeline(context.fields.terms) or [_empty_moment(history)]:
-        built = _terms_at(moment, context, offer, start_on)
-        if isinstance(built, str):
-            problem = built
+    problem: Unclear | None = None
+    for stretch in segment.stretches or [_whole(segment)]:
+        try:
+            built = _terms_of(stretch, context, offer)
+        except Unclear as unclear:
+            problem = unclear
             continue
         problem = None
-        if not terms or moment.effective_at <= context.agreed_at or built.effective_from <= start_on:
-            built = msgspec.structs.replace(built, effective_from=start_on)
-        _add(terms, built)
-    return problem if problem is not None else tuple(terms)
+        if not terms:
+            built = msgspec.structs.replace(built, effective_from=segment.start_on)
+        if not terms or not _same(terms[-1], built):
+            terms.append(built)
+    if problem is not None:
+        raise problem
+    return tuple(terms)
 
 
-def _add(terms: list[ItemTerms], new: ItemTerms) -> None:
-    """Add `new`; it replaces terms of the same day, and terms equal to what holds already change nothing."""
-    while terms and terms[-1].effective_from >= new.effective_from and not _same(terms[-1], new):
-        terms.pop()
-    if not terms or not _same(terms[-1], new):
-        terms.append(new)
+def _whole(segment: Segment) -> Stretch:
+    return Stretch(start_on=segment.start_on, values=segment.values, recorded_at=segment.recorded_at)
 
 
 def _same(one: ItemTerms, other: ItemTerms) -> bool:
@@ -155,40 +244,36 @@ def _same(one: ItemTerms, other: ItemTerms) -> bool:
     )
 
 
-def _empty_moment(history: RecordHistory) -> Moment:
-    return Moment(effective_at=history.effective_at, recorded_at=history.recorded_at, values={})
+def _terms_of(stretch: Stretch, context: ItemContext, offer: Product) -> ItemTerms:
+    """Return the terms that the values of `stretch` give.
 
-
-def _terms_at(moment: Moment, context: ItemContext, offer: Product, start_on: date) -> ItemTerms | str:
-    """Return the terms that the item's values at `moment` give, or what is wrong with them."""
+    Raises:
+        Unclear: what is wrong with them.
+    """
     fields = context.fields
-    quantity = _decimal(first_filled(moment.values, fields.quantity))
-    discount = _decimal(first_filled(moment.values, fields.discount_percent))
-    own = _own_price(moment.values, fields) if takes_own_price(offer) else None
+    quantity = decimal_of(first_filled(stretch.values, fields.quantity))
+    discount = decimal_of(first_filled(stretch.values, fields.discount_percent))
+    own = _own_price(stretch.values, fields) if takes_own_price(offer) else None
     if quantity is None and is_licensed(offer):
-        return f"has no quantity: fill {fields.quantity[0]}"
+        raise Unclear(f"has no quantity: fill {fields.quantity[0]}")
     if quantity is not None and not 0 <= quantity <= NUMBER_MAX:
-        return f"has the quantity {quantity}; it must not be negative, nor above {NUMBER_MAX}"
+        raise Unclear(f"has the quantity {quantity}; it must not be negative, nor above {NUMBER_MAX}")
     if discount is not None and not 0 <= discount <= 100:
-        return f"has a discount of {discount} %; correct {fields.discount_percent[0]} to 0 to 100"
+        raise Unclear(f"has a discount of {discount} %; correct {fields.discount_percent[0]} to 0 to 100")
     if own is not None and not 0 <= own * (quantity or 1) <= AMOUNT_MAX:
-        return f"has the unit price {own}; it must not be negative, nor the amount above {AMOUNT_MAX}"
+        raise Unclear(f"has the unit price {own}; it must not be negative, nor the amount above {AMOUNT_MAX}")
     return ItemTerms(
-        effective_from=max(start_on, context.day_of(moment.effective_at)),
+        effective_from=stretch.start_on,
         quantity=Decimal(1) if quantity is None else quantity,
         own_unit_amount=own,
         discount_percent=discount or None,
-        recorded_at=moment.recorded_at,
+        recorded_at=stretch.recorded_at,
     )
 
 
 def _own_price(values: dict[str, Any], fields: ItemFields) -> Decimal | None:
-    unit_price = _decimal(first_filled(values, fields.unit_price))
-    list_price = _decimal(first_filled(values, fields.list_price))
+    unit_price = decimal_of(first_filled(values, fields.unit_price))
+    list_price = decimal_of(first_filled(values, fields.list_price))
     if list_price is None:  # nothing to differ from: a 0 is then the form's filler, not a gift
         return unit_price or None
     return unit_price if unit_price != list_price else None
-
-
-def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(str(value))

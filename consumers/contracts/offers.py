@@ -6,30 +6,59 @@ Place     catalog file (`FAKTURO_CATALOG`) -> engine/catalog -> [this] -> items.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fakturo.consumers.runtime.errors import SettingsFault
-from fakturo.engine.catalog import Product, parse_catalog
+from fakturo.engine.catalog import Catalog, Product, parse_catalog
 from fakturo.engine.errors import CatalogError
 from fakturo.schemas.codec import encode
+from fakturo.schemas.events.contracts import Coupon, LoyaltyProgramme, Seller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """All products by code; `currency` is None where no catalog is set: then every product is unknown."""
+    """All that a catalog offers, by code; `currency` is None where none is set: then every product is unknown."""
 
     currency: str | None = None
     by_code: Mapping[str, Product] = field(default_factory=dict)
+    sellers: Mapping[str, Seller] = field(default_factory=dict)
+    coupons: Mapping[str, Coupon] = field(default_factory=dict)
+    loyalty: Mapping[str, LoyaltyProgramme] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> "Offers":
+        """Return what `catalog` offers."""
+        return cls(
+            currency=catalog.currency,
+            by_code=catalog.products,
+            sellers=catalog.sellers,
+            coupons=catalog.coupons,
+            loyalty=catalog.loyalty,
+        )
 
     @property
     def fingerprint(self) -> bytes:
         """Return a hash that changes with anything that a subscription carries of the catalog."""
         products = [self.by_code[code] for code in sorted(self.by_code)]
-        return hashlib.sha256(encode([self.currency, products])).digest()
+        named = [sorted(found.items()) for found in (self.sellers, self.coupons, self.loyalty)]
+        return hashlib.sha256(encode([self.currency, products, named])).digest()
+
+    @property
+    def currencies(self) -> frozenset[str]:
+        """Return the currencies in which something has a price."""
+        others = {code for product in self.by_code.values() for code in product.other_prices}
+        return frozenset({*others, *([self.currency] if self.currency else [])})
+
+    def find(self, code: str, currency: str) -> Product | None:
+        """Return the product with its prices in `currency` (there may be none), or None where nothing has the code."""
+        product = self.by_code.get(code)
+        if product is None or currency == self.currency:
+            return product
+        return replace(product, prices=product.other_prices.get(currency, ()), other_prices={})
 
 
 def load_offers(path: Path | None) -> Offers:
@@ -46,7 +75,7 @@ def load_offers(path: Path | None) -> Offers:
         raise SettingsFault(f"FAKTURO_CATALOG: {path} cannot be read: {error}") from error
     except CatalogError as error:
         raise SettingsFault(f"FAKTURO_CATALOG: {path} is refused:\n{error}") from error
-    return Offers(currency=catalog.currency, by_code=catalog.products)
+    return Offers.of(catalog)
 
 
 def is_licensed(product: Product) -> bool:

@@ -25,10 +25,24 @@ class AccountFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     vat_id: Fields
     locale: Fields
     default_terms_days: int
+    parent: Fields = ()
+    consolidated: Fields = ()
+    split_by_cost_centre: Fields = ()
+    tax_exempt: Fields = ()
+    street: Fields = ()
+    postal_code: Fields = ()
+    city: Fields = ()
+
+    @property
+    def versions(self) -> Fields:
+        """Return the fields whose change gives a new version of the account."""
+        known = (self.name, self.country, self.timezone, self.terms_days, self.currency, self.vat_id, self.locale)
+        payer = (self.parent, self.consolidated, self.split_by_cost_centre, self.tax_exempt)
+        return tuple(name for names in (*known, *payer, self.street, self.postal_code, self.city) for name in names)
 
 
 class SubscriptionFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a subscription's values stand; `last_day` is inclusive."""
+    """Where a subscription's values stand; `last_day` and `paused_until` are inclusive."""
 
     entity: str
     account: Fields
@@ -37,10 +51,36 @@ class SubscriptionFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     first_day: Fields
     last_day: Fields
     currency: Fields
+    seller: Fields = ()
+    coupons: Fields = ()
+    loyalty: Fields = ()
+    commitment_amount: Fields = ()
+    commitment_months: Fields = ()
+    spend_cap: Fields = ()
+    billing_threshold: Fields = ()
+    auto_renew: Fields = ()
+    term_months: Fields = ()
+    paused_from: Fields = ()
+    paused_until: Fields = ()
+    cancel_on: Fields = ()
+    cancel_at: Fields = ()
+    cost_centre: Fields = ()
+    approval_required: Fields = ()
+
+    @property
+    def dates(self) -> Fields:
+        """Return the fields that hold dates."""
+        return (*self.first_day, *self.last_day, *self.paused_from, *self.paused_until, *self.cancel_on)
+
+    @property
+    def numbers(self) -> Fields:
+        """Return the fields that hold numbers."""
+        amounts = (*self.commitment_amount, *self.spend_cap, *self.billing_threshold)
+        return (*amounts, *self.commitment_months, *self.term_months)
 
 
 class ItemFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where an item's values stand; `last_day` is inclusive."""
+    """Where an item's values stand; `last_day` and `trial_last_day` are inclusive."""
 
     entity: str
     subscription: Fields
@@ -51,11 +91,28 @@ class ItemFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     unit_price: Fields
     list_price: Fields
     discount_percent: Fields
+    billing_months: Fields = ()
+    billing: Fields = ()
+    anchor: Fields = ()
+    trial_last_day: Fields = ()
+    price_change: Fields = ()
+    cost_centre: Fields = ()
+    effective_on: Fields = ()
 
     @property
     def terms(self) -> Fields:
         """Return the fields whose change gives new terms."""
         return (*self.quantity, *self.unit_price, *self.list_price, *self.discount_percent)
+
+    @property
+    def shape(self) -> Fields:
+        """Return the fields whose change ends the item and starts another one."""
+        return (*self.product, *self.billing_months, *self.billing, *self.anchor)
+
+    @property
+    def dates(self) -> Fields:
+        """Return the fields that hold dates."""
+        return (*self.first_day, *self.last_day, *self.trial_last_day, *self.effective_on)
 
 
 class ProductFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,21 +135,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Return the fields of `entity` that hold numbers."""
         numbers = {
             self.account.entity: self.account.terms_days,
-            self.item.entity: self.item.terms,
+            self.subscription.entity: self.subscription.numbers,
+            self.item.entity: (*self.item.terms, *self.item.billing_months),
         }
         return numbers.get(entity, ())
 
     def date_fields(self, entity: str) -> Fields:
         """Return the fields of `entity` that hold dates."""
         dates = {
-            self.subscription.entity: (*self.subscription.first_day, *self.subscription.last_day),
-            self.item.entity: (*self.item.first_day, *self.item.last_day),
+            self.subscription.entity: self.subscription.dates,
+            self.item.entity: self.item.dates,
         }
         return dates.get(entity, ())
 
     def reference_fields(self, entity: str) -> dict[str, str]:
         """Return the fields of `entity` that hold record ids, and the role of what they point to."""
         references = {
+            self.account.entity: dict.fromkeys(self.account.parent, "parent"),
             self.subscription.entity: dict.fromkeys(self.subscription.account, "account"),
             self.item.entity: {
                 **dict.fromkeys(self.item.subscription, "subscription"),

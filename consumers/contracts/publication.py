@@ -19,22 +19,18 @@ Cuts      In replay (`interim_seconds` = 0) a worker may have read ahead of the 
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
 
 from fakturo.consumers.contracts import publication_store as due_store
 from fakturo.consumers.contracts import store
+from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, map_account
 from fakturo.consumers.contracts.history import RecordHistory
-from fakturo.consumers.contracts.mapping import (
-    AccountDefaults,
-    SubscriptionRecords,
-    canonical_id,
-    map_account,
-    map_subscription,
-)
+from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
+from fakturo.consumers.contracts.parents import find_parents
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import Profile
 from fakturo.consumers.contracts.reducer import DELETED, GAP, WHOLE
@@ -103,6 +99,16 @@ class Publication:
         await self._publish(tx, due, cut_at)
         return True
 
+    def replace_offers(self, offers: Offers) -> None:
+        """Take another catalog; the next step makes everything due again, under the publication lock.
+
+        To be called while the transaction that keeps the catalog holds that lock, and again with the old one where it
+        fails: which catalog was published with is remembered in the book, not here.
+        """
+        self.offers = offers
+        self.defaults = replace(self.defaults, currency=offers.currency)
+        self.catalog_seen = False
+
     async def _check_catalog(self, tx: Transaction) -> None:
         """Make everything due again if the catalog is not the one last published with."""
         if self.catalog_seen:
@@ -138,7 +144,7 @@ class Publication:
             order_id = item.value(item_fields.subscription) if item else None
             if item is not None and order_id in items:
                 items[order_id].append(item)
-                products.add(str(item.value(item_fields.product)))
+                products |= products_named(item, item_fields.product)
         known = await self._histories(tx, sorted(products), cut_at)
         return [
             SubscriptionRecords(
@@ -161,7 +167,9 @@ class Publication:
         published = await due_store.load_published(tx.driver, "account", [*due, *others])
         names = {record_id: canonical_id(history, self.profile) for record_id, history in found.items()}
         holders = await due_store.holders_of(tx.driver, sorted({name for name in names.values() if name}))
+        parents = await find_parents(found, self.profile, lambda ids: self._histories(tx, ids, cut_at), tx.driver)
         accounts: dict[str, AccountChanged] = {}
+        arrived: list[str] = []
         for record_id in sorted(found):
             before = published.get(record_id)
             if before is None and record_id not in due:
@@ -170,7 +178,7 @@ class Publication:
             if account is None:
                 batch.lacks("account", record_id, [_not_whole(record_id)], found[record_id].recorded_at)
                 continue
-            mapped, problems = map_account(found[record_id], account, self.profile, self.defaults)
+            mapped, problems = map_account(found[record_id], account, self.profile, self.defaults, parents)
             problems += _name_problems(record_id, names[record_id] or account, account, holders)
             taken = before is None and holders.get(account, record_id) != record_id
             if record_id in due:
@@ -183,6 +191,9 @@ class Publication:
             if before is None or before.content_hash != content_hash:
                 batch.hashes["account", record_id] = content_hash
                 batch.add("account", record_id, events.ACCOUNT_CHANGED, mapped, mapped.versions[-1].effective_at)
+            if before is None:
+                arrived.append(record_id)
+        await due_store.wake_children(tx.driver, arrived)
         return accounts
 
     async def _subscriptions(
@@ -244,8 +255,13 @@ class Publication:
 def _products_of(
     items: Sequence[RecordHistory], known: Mapping[str, RecordHistory], fields: Sequence[str]
 ) -> dict[str, RecordHistory]:
-    ids = {str(item.value(fields)) for item in items}
+    ids = {product_id for item in items for product_id in products_named(item, fields)}
     return {product_id: known[product_id] for product_id in sorted(ids) if product_id in known}
+
+
+def products_named(item: RecordHistory, fields: Sequence[str]) -> set[str]:
+    """Return the record ids of all products that the item ever had."""
+    return {str(fact.value) for fact in item.facts if fact.field in fields and fact.value}
 
 
 def _name_problems(record_id: str, wanted: str, account: str, holders: Mapping[str, str]) -> list[Problem]:

@@ -30,6 +30,17 @@ roots AS (
 INSERT INTO contracts.due (role, record_id) SELECT role, record_id FROM roots ON CONFLICT DO NOTHING
 """
 
+_WAKE = """
+WITH children AS (
+    SELECT record_id FROM contracts.reference WHERE role = 'parent' AND target_id = ANY ($1::text[])
+)
+INSERT INTO contracts.due (role, record_id)
+SELECT 'account', record_id FROM children
+UNION SELECT 'subscription', r.record_id FROM children c JOIN contracts.reference r
+    ON r.role = 'account' AND r.target_id = c.record_id
+ON CONFLICT DO NOTHING
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -63,6 +74,12 @@ async def take_due(driver: asyncpg.Connection, limit: int) -> list[tuple[str, st
         limit,
     )
     return sorted((row["role"], row["record_id"]) for row in rows)
+
+
+async def wake_children(driver: asyncpg.Connection, parents: Sequence[str]) -> None:
+    """Make due what may wait for these accounts, now that they are published: their children, and those' orders."""
+    if parents:
+        await driver.execute(_WAKE, list(parents))
 
 
 async def due_cut(driver: asyncpg.Connection) -> datetime | None:

@@ -7,14 +7,9 @@ from typing import Any
 
 import pytest
 
+from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, map_account
 from fakturo.consumers.contracts.history import Fact, RecordHistory
-from fakturo.consumers.contracts.mapping import (
-    AccountDefaults,
-    SubscriptionRecords,
-    canonical_id,
-    map_account,
-    map_subscription,
-)
+from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.contracts.profile import load_profile
 from fakturo.consumers.contracts.reducer import facts_of
