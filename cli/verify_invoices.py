@@ -92,9 +92,10 @@ def _lines(slices: Iterable[ExpectedSlice], usage: dict[Key, Usage]) -> dict[Key
         )
         total = usage[part.key] if part.item.meter else usage_of(part.terms.quantity)
         month = part.item.subscription_item, part.month_on
-        charge = price.charge(total, span=_span(part), final=part.final, earlier=earlier[month])
+        span = _span(part)
+        charge = price.charge(total, span=span, final=part.final, earlier=earlier[month])
         exact = _WIDE.quantize(charge.amount, Decimal(1).scaleb(-24))
-        earlier[month] = _WIDE.add(earlier[month], exact)
+        earlier[month] = _WIDE.add(earlier[month], _WIDE.subtract(exact, price.minimum_share(span)))
         unit = Decimal(1).scaleb(-minor_digits(part.currency))
         minor = int(_WIDE.divide(_WIDE.quantize(exact, unit), unit))
         lines[part.key] = _Line(total.quantity, exact, minor)

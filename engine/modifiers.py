@@ -173,8 +173,7 @@ class Modifiers:
         if self.maximum_amount is not None:
             amount = become(min(amount, self.maximum_amount), ("cap", self.maximum_amount))
         if self.minimum_amount is not None and final:
-            floor = prorated(self.minimum_amount, share) - (earlier if self.proration is Proration.NONE else ZERO)
-            become(max(amount, floor), ("minimum", self.minimum_amount))
+            become(max(amount, prorated(self.minimum_amount, share) - earlier), ("minimum", self.minimum_amount))
         return tuple(found)
 
 

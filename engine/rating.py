@@ -25,8 +25,9 @@ class RateRequest:
     `usage` is the total so far; `billed`, where a bill exists, the part of it that was billed (zero usage is a bill
     too, None is no bill). `active` is the stretch of `period` that the item was held (clipped to it; None: all of it),
     `billed_active` the stretch of a fixed price that was billed. `final` says that this is the last slice of the
-    period, so that `minimum_amount` applies; `billed_final` that what was billed had it. `earlier` is the exact amount
-    of the period's earlier slices, which count towards the minimum. `unit` names one unit in the plural: "movements".
+    period, so that `minimum_amount` applies; `billed_final` that what was billed had it. `earlier` is what the
+    period's earlier slices came to, less their own shares of the minimum: it counts towards the minimum. `unit` names
+    one unit in the plural: "movements".
     """
 
     price: Price
@@ -141,7 +142,8 @@ def rate(request: RateRequest) -> RateResult:
 def rate_slices(requests: Sequence[RateRequest]) -> tuple[RateResult, ...]:
     """Return the lines of the slices of one item in one period, oldest first, each rated by itself.
 
-    Only the last may be `final`, and the exact amounts before it count towards its `minimum_amount`.
+    Only the last may be `final`, and the exact amounts before it count towards its `minimum_amount`, which is one for
+    the whole period: where it is prorated, the shares of the slices add up.
     """
     results: list[RateResult] = []
     earlier = ZERO
@@ -149,7 +151,9 @@ def rate_slices(requests: Sequence[RateRequest]) -> tuple[RateResult, ...]:
         final = request.final and index == len(requests) - 1
         results.append(rate(replace(request, final=final, earlier=earlier)))
         with exact_context():
-            earlier += results[-1].exact
+            earlier += results[-1].exact - request.price.minimum_share(
+                span_of(request.period, request.active, request.zone)
+            )
     return tuple(results)
 
 

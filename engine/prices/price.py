@@ -10,7 +10,7 @@ Holds     a Charge is never below 0, never rounded, and the sum of its parts.
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from fakturo.engine.modifiers import WHOLE, Discount, Modifiers, Rounding, Span, prorated
+from fakturo.engine.modifiers import WHOLE, Discount, Modifiers, Proration, Rounding, Span, prorated
 from fakturo.engine.money import ZERO, exact_context
 from fakturo.engine.prices.events import checked_total
 from fakturo.engine.prices.flat import Flat
@@ -51,7 +51,8 @@ class Price:
         """Return the exact amount of `usage`, with what explains it.
 
         `span` says how much of the period the item was held (None: all of it); `final` that this is the last slice
-        of the period, so that the minimum applies; `earlier` what the period's earlier slices came to, exactly.
+        of the period, so that the minimum applies; `earlier` what the period's earlier slices came to, exactly,
+        less their `minimum_share`.
 
         Raises:
             PriceError: `quantity_negative`, `event_amount_missing`, `quantities_missing`, `price_capacity_exceeded`,
@@ -97,6 +98,13 @@ class Price:
                 return None
             size = self.modifiers.divide_by or Decimal(1)
             return replace(step, remaining=(free_left + step.remaining) * size - used)
+
+    def minimum_share(self, span: Span | None) -> Decimal:
+        """Return the part of a prorated minimum that belongs to `span`; 0 where the last slice carries all of it."""
+        if self.modifiers.minimum_amount is None or self.modifiers.proration is Proration.NONE:
+            return ZERO
+        with exact_context():
+            return prorated(self.modifiers.minimum_amount, self._setting(span, final=True).share)
 
     def overridden(self, *, unit_amount: Decimal | None = None, discount_percent: Decimal | None = None) -> "Price":
         """Return the price with a customer's own terms.

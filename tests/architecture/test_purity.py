@@ -1,8 +1,8 @@
 """The engine computes: no float, no coroutine, no print, no look at the clock, in its very text.
 
-Floats    come in by literals, by `float` and what gives one (`math`, `statistics`, `total_seconds`, `timestamp`), and by
-          dividing one int by another. A division is let pass where its text shows a Decimal or a Fraction: a parameter,
-          a field or a function of the engine that is annotated so, or something computed from one.
+Floats    come in by literals, by `float` and what gives one (`math`, `statistics`, `total_seconds`, `timestamp`), and
+          by dividing one int by another. A division is let pass where its text shows a Decimal or a Fraction: a
+          parameter, a field or a function of the engine that is annotated so, or something computed from one.
 """
 
 import ast
@@ -14,7 +14,16 @@ from tests.architecture.tree import Module, modules, within
 
 CLOCK = {"now", "utcnow", "today"}
 FLOAT_NAMES = {"float", "complex"}
-FLOAT_ATTRIBUTES = {"total_seconds", "timestamp", "from_float", "truediv", "hex", "fromhex", "is_integer", "__truediv__"}
+FLOAT_ATTRIBUTES = {
+    "total_seconds",
+    "timestamp",
+    "from_float",
+    "truediv",
+    "hex",
+    "fromhex",
+    "is_integer",
+    "__truediv__",
+}
 FLOAT_MODULES = {"math", "cmath", "statistics", "random", "time", "array", "numpy", "struct"}
 EXACT = ("Decimal", "Fraction")
 
@@ -97,7 +106,7 @@ def _inexact_divisions(tree: ast.Module, declared: set[str]) -> Iterator[tuple[i
                 yield node.lineno, f"a division of what may be ints: {ast.unparse(node)}"
 
 
-def _is_division(node: ast.AST) -> "bool":
+def _is_division(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
 
 
