@@ -86,6 +86,19 @@ def replay(
     raise typer.Exit(run_replay(input_file, output, catalog, until.date() if until else None))
 
 
+@app.command()
+def rate(
+    file: Annotated[Path | None, typer.Option(help="Read this file instead of standard input.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add the sentence that a customer reads.")] = False,
+    locale: Annotated[str, typer.Option(help="The language of descriptions: en, da or de.")] = "en",
+) -> None:
+    """Rate JSON Lines: a price and a usage in, the amount and how it came about out. Needs no stack."""
+    from fakturo.cli.rate import run_rate  # main.py comes here only for the list of commands
+
+    named = ["--file", str(file)] if file else []
+    raise typer.Exit(run_rate([*named, *(["--explain"] if explain else []), "--locale", locale]))
+
+
 @invoices.command("list")
 def invoices_list(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,

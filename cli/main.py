@@ -18,6 +18,10 @@ def main() -> NoReturn:
             from fakturo.cli.agents import run_agent  # an agent starts in half the time without typer and rich
 
             sys.exit(run_agent(arguments[1]))
+        if arguments[:1] == ["rate"]:
+            from fakturo.cli.rate import run_rate  # and a price is rated in less time than they take to load
+
+            sys.exit(run_rate(arguments[1:]))
         from fakturo.cli.commands import app
 
         app()

@@ -23,6 +23,8 @@ def parse_decimal(value: object, path: str, *, negative: bool = False, name: str
     Raises:
         PriceError: `number_float`, `number_type`, `number_invalid`, `number_too_long`, `number_negative`.
     """
+    if type(value) is str and len(value) <= INTEGER_DIGITS_MAX and value.isascii() and value.isdigit():
+        return Decimal(value)  # what most numbers are
     name = path if name is None else name
     text = _text_of(value, path, name)
     if not _PLAIN.fullmatch(text):

@@ -125,9 +125,9 @@ def allocate(total_minor: int, weights: Sequence[int]) -> tuple[int, ...]:
 
 
 def _trimmed(value: Decimal) -> Decimal:
-    # normalize() alone would turn 100 into 1E+2.
     if not value:
         return ZERO
-    short = value.normalize(context=EXACT)
-    exponent = short.as_tuple().exponent
-    return short.quantize(ONE, context=EXACT) if isinstance(exponent, int) and exponent > 0 else short
+    # normalize() alone would turn 100 into 1E+2.
+    if value == value.to_integral_value():
+        return value.quantize(ONE, context=EXACT)
+    return value.normalize(context=EXACT)

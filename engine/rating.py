@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import msgspec
+
 from fakturo.engine.errors import PriceError
 from fakturo.engine.explanations import Phrase, describe, explain, settled
-from fakturo.engine.money import ONE, ZERO, exact_amount, exact_context, exponent_of, round_amount, to_minor
+from fakturo.engine.money import ONE, ZERO, exact_amount, exact_context, exponent_of, round_amount, rounded, to_minor
 from fakturo.engine.periods import Period, Zone
 from fakturo.engine.prices import NO_USAGE, Charge, Part, Price, Span, Step, Usage
+from fakturo.engine.prices.matrix import Matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class RateRequest:
     `billed_active` the stretch of a fixed price that was billed. `final` says that this is the last slice of the
     period, so that `minimum_amount` applies; `billed_final` that what was billed had it. `earlier` is what the
     period's earlier slices came to, less their own shares of the minimum: it counts towards the minimum. `unit` names
-    one unit in the plural: "movements".
+    one unit in the plural: "movements"; `by_group` asks for the quantity of each group in the explanation too.
     """
 
     price: Price
@@ -41,10 +44,10 @@ class RateRequest:
     billed_final: bool = False
     earlier: Decimal = ZERO
     unit: str = "units"
+    by_group: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedLine:
+class ExplainedLine(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the amount, for explaining only: the result is rounded as one. `amount` has the currency's digits."""
 
     description: str
@@ -57,21 +60,43 @@ class ExplainedLine:
 class RateResult:
     """One invoice line.
 
-    `exact` has at most 24 decimals, `amount` the currency's digits, `amount_minor` is the same in minor units.
-    `unit_amount` is set where the whole amount is quantity x unit amount. `next_tier` is None where the next unit costs
-    what the last did. What explains it is made when it is asked for, from `total` and what was billed `before`.
+    `exact` has at most 24 decimals, `amount` the currency's digits. All else is made when it is asked for, from `total`
+    and what was billed `before`.
     """
 
-    currency: str
-    quantity: Decimal
+    request: RateRequest
     exact: Decimal
     amount: Decimal
-    amount_minor: int
     total: Charge
     before: Charge | None
-    unit: str
-    unit_amount: Decimal | None = None
-    next_tier: Step | None = None
+
+    @property
+    def currency(self) -> str:
+        """Return the currency of the price."""
+        return self.request.price.currency
+
+    @property
+    def quantity(self) -> Decimal:
+        """Return what was used, as it was used."""
+        return self.request.usage.quantity
+
+    @property
+    def amount_minor(self) -> int:
+        """Return `amount` in minor units."""
+        return to_minor(self.amount, self.currency)
+
+    @property
+    def unit_amount(self) -> Decimal | None:
+        """Return the unit amount where quantity times it is the whole amount, as e-invoices want it; else None."""
+        unit_amount = self.total.parts[0].unit_amount if len(self.total.parts) == 1 else None
+        with exact_context():
+            fits = unit_amount is not None and self.total.quantity * unit_amount == self.exact
+        return unit_amount if fits else None
+
+    @property
+    def next_tier(self) -> Step | None:
+        """Return what the next unit costs and how far it is; None where it costs what the last one did."""
+        return self.request.price.step(self.request.usage)
 
     @property
     def lines(self) -> tuple[ExplainedLine, ...]:
@@ -83,10 +108,10 @@ class RateResult:
         digits = exponent_of(self.currency)
         return tuple(
             ExplainedLine(
-                description=describe(part.phrase, self.unit, digits, locale),
+                description=describe(part.phrase, self.request.unit, digits, locale),
                 quantity=part.quantity,
                 unit_amount=part.unit_amount,
-                amount=round_amount(part.amount, self.currency),
+                amount=rounded(part.amount, digits),
             )
             for part in self._parts()
         )
@@ -96,7 +121,7 @@ class RateResult:
         """Return the explanation as data: `explain` says it in any language."""
         digits = exponent_of(self.currency)
         parts = [part.phrase for part in self._parts()] or [("nothing",)]
-        return (settled(("usage", self.total.quantity, self.unit, *parts), digits),)
+        return (settled(("usage", self.total.quantity, self.request.unit, *parts), digits),)
 
     @property
     def explanation(self) -> str:
@@ -104,10 +129,21 @@ class RateResult:
         return explain(self.phrases)
 
     def _parts(self) -> tuple[Part, ...]:
+        parts = (*self._group_parts(), *self.total.parts)
         if self.before is None:
-            return self.total.parts
+            return parts
         phrase = ("billed", round_amount(self.before.amount, self.currency))
-        return (*self.total.parts, Part(phrase=phrase, quantity=ONE, unit_amount=None, amount=-self.before.amount))
+        return (*parts, Part(phrase=phrase, quantity=ONE, unit_amount=None, amount=-self.before.amount))
+
+    def _group_parts(self) -> tuple[Part, ...]:
+        """Return a part of no amount for each group, where that was asked for; a matrix explains its cells itself."""
+        usage = self.request.usage
+        if not self.request.by_group or not usage.groups or isinstance(self.request.price.model, Matrix):
+            return ()
+        return tuple(
+            Part(phrase=("group", " ".join(texts), quantity), quantity=quantity, unit_amount=None, amount=ZERO)
+            for texts, quantity in sorted(usage.groups.items())
+        )
 
 
 def rate(request: RateRequest) -> RateResult:
@@ -120,23 +156,13 @@ def rate(request: RateRequest) -> RateResult:
     span = span_of(request.period, request.active, request.zone)
     total = price.charge(request.usage, span=span, final=request.final, earlier=request.earlier)
     before = _billed(request)
-    exact, amount = exact_amount(total.amount), _line_amount(total, currency)
+    exact = exact_amount(total.amount)
+    amount = round_amount(exact, currency)
     if before is not None:
         with exact_context():
             exact = exact_amount(total.amount - before.amount)
             amount = amount - _line_amount(before, currency)
-    return RateResult(
-        currency=currency,
-        quantity=request.usage.quantity,
-        exact=exact,
-        amount=amount,
-        amount_minor=to_minor(amount, currency),
-        total=total,
-        before=before,
-        unit=request.unit,
-        unit_amount=_unit_amount(total, exact),
-        next_tier=price.step(request.usage),
-    )
+    return RateResult(request=request, exact=exact, amount=amount, total=total, before=before)
 
 
 def rate_slices(requests: Sequence[RateRequest]) -> tuple[RateResult, ...]:
@@ -190,10 +216,3 @@ def _billed(request: RateRequest) -> Charge | None:
 def _line_amount(charge: Charge, currency: str) -> Decimal:
     """Return the exact amount, rounded to the currency: the contract rounds `exact`, not what lies behind it."""
     return round_amount(exact_amount(charge.amount), currency)
-
-
-def _unit_amount(total: Charge, exact: Decimal) -> Decimal | None:
-    """Return the unit amount where quantity times it is the whole amount, as e-invoices want it; else None."""
-    unit_amount = total.parts[0].unit_amount if len(total.parts) == 1 else None
-    with exact_context():
-        return unit_amount if unit_amount is not None and total.quantity * unit_amount == exact else None

@@ -18,7 +18,9 @@ place in the template where they stand."""
 
 def number_argument(value: Decimal | int) -> str:
     """Return a quantity as a phrase has it: 1735 -> "1735", 10.50 -> "10.5"."""
-    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"
     if "." not in text:
         return text
     if isinstance(value, Decimal) and len(text) - text.index(".") - 1 > EXACT_DECIMALS:

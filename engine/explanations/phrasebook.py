@@ -103,8 +103,12 @@ def explain(phrases: Iterable[Sequence[Any]], locale: str | None = None) -> str:
     return _speaker(locale or ENGLISH).join(phrases)
 
 
-def describe(phrase: Sequence[Any], unit: str, digits: int, locale: str | None = None) -> str:
-    """Return one phrase, settled or not, standing alone: "500 movements at 120.00"."""
+@lru_cache(maxsize=8192)
+def describe(phrase: Phrase, unit: str, digits: int, locale: str | None = None) -> str:
+    """Return one phrase, settled or not, standing alone: "500 movements at 120.00".
+
+    It is kept for a while: whole tiers come again and again.
+    """
     return _speaker(locale or ENGLISH).say(phrase, digits, unit)
 
 

@@ -10,6 +10,7 @@ Models    flat, per_unit, graduated, volume, graduated_percentage (the three sha
 
 from fakturo.engine.modifiers import Span
 from fakturo.engine.money import exponent_of, rounded, to_minor
+from fakturo.engine.prices.model import Amounts
 from fakturo.engine.prices.parse import MODELS, parse_price, read_price
 from fakturo.engine.prices.price import Price
 from fakturo.engine.prices.usage import (
@@ -28,6 +29,7 @@ from fakturo.engine.prices.usage import (
 __all__ = [
     "MODELS",
     "NO_USAGE",
+    "Amounts",
     "Charge",
     "Part",
     "Price",
