@@ -81,6 +81,11 @@ class RateResult:
         return self.request.usage.quantity
 
     @property
+    def unit(self) -> str:
+        """Return what one unit is called, in the plural."""
+        return self.request.unit
+
+    @property
     def amount_minor(self) -> int:
         """Return `amount` in minor units."""
         return to_minor(self.amount, self.currency)
