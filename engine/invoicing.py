@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from fakturo.engine.periods import Period, Zone, local_date
-from fakturo.engine.tax import BY_GROUP, TaxedLine, group_note, net_amounts, notes_of, tax_lines
+from fakturo.engine.tax import BY_GROUP, TaxedLine, group_note, net_amounts, notes_of
+from fakturo.engine.tax.positions import Positions, correction_taxes
 from fakturo.schemas.events.invoices import (
     Invoice,
     InvoiceDiscount,
@@ -29,6 +31,8 @@ from fakturo.schemas.events.invoices import (
     Party,
 )
 from fakturo.schemas.events.usage import PeriodBounds
+
+NO_POSITIONS: Positions = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,15 +154,19 @@ def build_invoice(
     discounts: Sequence[AppliedDiscount] = (),
     tax_rounding: str = "group",
     loyalty: LoyaltyMovement | None = None,
+    positions: Positions = NO_POSITIONS,
 ) -> Invoice:
     """Return the whole invoice; with no items it has no lines and a total of 0.
 
     Tax is on what the shares of the discounts leave of each line, rounded once a group or, with `tax_rounding` "line",
     once a line. Shares are net; so where prices include tax, make the items net (`net_items`) before the discounts.
+    `positions` say what was taxed of the invoices that lines correct. A document of corrections of one invoice alone
+    names it in `corrects`.
     """
     ordered = net_items(items, tax_rounding)
     invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision, head.seller_code, head.cost_centre)
-    found = tax_lines(_taxable(ordered, discounts), tax_rounding)
+    corrected = [item.corrects_invoice for item in ordered]
+    found = correction_taxes(_taxable(ordered, discounts), corrected, positions, tax_rounding)
     lines = tuple(_line(invoice_id, item, tax) for item, tax in zip(ordered, found.by_line, strict=True))
     taxes = tuple(_noted(tax, head.customer.locale) for tax in found.groups)
     subtotal_minor = sum(line.amount_minor for line in lines) + sum(one.amount_minor for one in discounts)
@@ -183,7 +191,7 @@ def build_invoice(
         total_minor=subtotal_minor + tax_total_minor,
         credits_applied_minor=0,
         amount_due_minor=subtotal_minor + tax_total_minor,
-        corrects=None,
+        corrects=corrected[0] if len(set(corrected)) == 1 else None,
         price_versions=tuple(sorted({line.price_hash for line in lines if line.price_hash})),
         revision=head.revision,
         recorded_at=head.recorded_at,

@@ -1,117 +1,149 @@
-"""What is due of an account and a period becomes one invoice: pure, from rows to `Invoice`.
+"""What is due of a payer becomes the lines of one document: pure, from rows to lines.
 
-Place     handler.advance -> [this] -> engine (contracts, rating, invoicing). Metered items come rated, in their final
-          statement; licensed and flat ones are rated here.
+Place     due -> [this] -> engine (contracts, rating, corrections) -> documents. Metered items come rated, in their
+          statement; licensed, flat and one-time ones are rated here. Of each period only what is not billed yet.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from fakturo.consumers.invoicing.contracts_store import ItemRow
-from fakturo.consumers.invoicing.groups import Payer
+from fakturo.consumers.invoicing.corrections_store import Billed
+from fakturo.consumers.invoicing.due import Book
+from fakturo.consumers.invoicing.groups import DueGroup, Entry, Payer
 from fakturo.consumers.invoicing.line_taxes import line_tax_of, notes_on_tax
 from fakturo.engine.contracts import item_slices, request_of
+from fakturo.engine.corrections import outstanding
+from fakturo.engine.explanations import explain
 from fakturo.engine.invoicing import BilledItem, InvoiceHead, net_items
 from fakturo.engine.periods import Period, local_date
 from fakturo.engine.prices import usage_of
 from fakturo.engine.rating import rate_slices
-from fakturo.engine.schedule import version_at
+from fakturo.engine.schedule import is_one_time, version_at
 from fakturo.engine.tax import tax_point
-from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Seller
+from fakturo.schemas.events.contracts import AccountVersion, Seller
 from fakturo.schemas.events.invoices import LineTax, Party
 from fakturo.schemas.events.usage import UsageRated
 
-Statements = Mapping[tuple[str, datetime], tuple[UsageRated, datetime]]
-"""(item, period start) -> final statement and when it was recorded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueGroup:
-    """The items of one account that are billed on one invoice: same period, same currency."""
-
-    account_id: str
-    currency: str
-    period: Period
-    items: tuple[ItemRow, ...]
-
-    def missing(self, statements: Statements) -> list[str]:
-        """Return the metered items whose final statement has not come."""
-        return [
-            row.key
-            for row in self.items
-            if row.item.meter is not None and (row.key, self.period.start_at) not in statements
-        ]
-
-
-def oldest_groups(items: Iterable[ItemRow]) -> list[DueGroup]:
-    """Return, for each account and currency, the items that are due for its oldest period."""
-    groups: dict[tuple[str, str], dict[Period, list[ItemRow]]] = {}
-    for row in items:
-        if row.period is not None:
-            groups.setdefault((row.account_id, row.currency), {}).setdefault(row.period, []).append(row)
-    return [
-        DueGroup(
-            account_id=account_id, currency=currency, period=(oldest := min(periods)), items=tuple(periods[oldest])
-        )
-        for (account_id, currency), periods in sorted(groups.items())
-    ]
+ONE_TIME = "one_time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """An invoice before its discounts, its tax and its number."""
+    """A document before its discounts, its tax and its number."""
 
+    group: DueGroup
     payer: Payer
     head: InvoiceHead
     items: tuple[BilledItem, ...]
 
 
-def bill_of(group: DueGroup, account: AccountChanged, statements: Statements, seller: Seller) -> Bill | None:
-    """Return the bill of `group`, or None where no item has a price and a service day in the period.
+def bill_of(group: DueGroup, book: Book, settings_seller: Seller) -> Bill | None:
+    """Return the bill of `group`, or None where nothing of it is to be billed.
 
-    The period is that of the zone at its start; customer and terms are as they stand on the day of issue, its end.
+    Customer and terms are as they stand at the instant for which it is made. Its period is that of the items in
+    arrears, else of those in advance, else of what it corrects; it says when it was used, not when it is due.
+
+    Raises:
+        PriceError: a price that cannot be rated.
     """
-    version = version_at(account.versions, group.period.start_at)
-    issued = version_at(account.versions, group.period.end_at)
-    payer = Payer(
-        account_id=group.account_id, version=issued, seller=seller, currency=group.currency, due_at=group.period.end_at
-    )
-    lines = tuple(line for row in group.items for line in _lines(row, group, version, statements, payer))
+    payer = _payer(group, book, settings_seller)
+    lines = tuple(line for entry in group.entries for line in _outstanding(entry, book, payer))
     if not lines:
         return None
-    known = [row.recorded_at for row in group.items]
-    known += [statements[key][1] for row in group.items if (key := (row.key, group.period.start_at)) in statements]
+    period = _period(group)
     head = InvoiceHead(
-        account=group.account_id,
-        customer=_customer(issued),
-        seller=_issuer(seller),
-        currency=group.currency,
-        period=group.period,
-        zone=version.timezone,
-        terms_days=issued.terms_days,
-        recorded_at=max(known),
-        notes=notes_on_tax((row.item.tax for row in group.items), seller, issued, _taxed_on(group, payer)),
+        account=payer.account_id,
+        customer=_customer(payer.version),
+        seller=_seller(payer.seller),
+        currency=payer.currency,
+        period=period,
+        zone=payer.version.timezone,
+        terms_days=payer.version.terms_days,
+        recorded_at=_known_at(group, book),
+        issued_at=group.due_at,
+        seller_code=payer.seller.code or None,
+        cost_centre=payer.cost_centre,
+        reissues=group.key.reissues or None,
+        notes=notes_on_tax(
+            (entry.row.item.tax for entry in group.entries), payer.seller, payer.version, _taxed_on(period, payer)
+        ),
     )
-    return Bill(payer=payer, head=head, items=net_items(lines, seller.tax_rounding))
+    return Bill(group=group, payer=payer, head=head, items=net_items(lines, payer.seller.tax_rounding))
 
 
-def _lines(
-    row: ItemRow, group: DueGroup, version: AccountVersion, statements: Statements, payer: Payer
-) -> Sequence[BilledItem]:
-    tax = line_tax_of(row.item.tax, payer.seller, payer.version, _taxed_on(group, payer))
-    found = statements.get((row.key, group.period.start_at))
-    if row.item.meter is not None and found is not None:
-        return _metered(row, found[0], tax)
-    return _licensed(row, group, version, tax)
+def needs_approval(payer: Payer) -> bool:
+    """Return whether a subscription on the document asks for a person's approval."""
+    return any(subscription.approval_required for subscription in payer.subscriptions)
 
 
-def _metered(row: ItemRow, statement: UsageRated, tax: LineTax) -> list[BilledItem]:
+def _payer(group: DueGroup, book: Book, settings_seller: Seller) -> Payer:
+    ids = sorted({entry.row.subscription_id for entry in group.entries} & book.subscriptions.keys())
+    subscriptions = [book.subscriptions[one] for one in ids]
+    sellers = [one.seller for one in subscriptions if one.seller and one.seller.code == group.key.seller_code]
+    return Payer(
+        account_id=group.key.payer_id,
+        version=version_at(book.accounts[group.key.payer_id].versions, group.due_at),
+        seller=sellers[0] if sellers else settings_seller,
+        currency=group.key.currency,
+        due_at=group.due_at,
+        cost_centre=group.key.cost_centre or None,
+        subscriptions=subscriptions,
+        subscription_of={entry.row.key: entry.row.subscription_id for entry in group.entries},
+    )
+
+
+def _period(group: DueGroup) -> Period:
+    regular = group.regular or group.entries
+    arrears = [entry.period for entry in regular if entry.period.end_at <= group.due_at]
+    periods = arrears or [entry.period for entry in regular]
+    return Period(start_at=min(period.start_at for period in periods), end_at=max(period.end_at for period in periods))
+
+
+def _known_at(group: DueGroup, book: Book) -> datetime:
+    known = [entry.row.recorded_at for entry in group.entries]
+    known += [book.statements[entry.key][1] for entry in group.entries if entry.key in book.statements]
+    return max(known)
+
+
+def _outstanding(entry: Entry, book: Book, payer: Payer) -> Sequence[BilledItem]:
+    """Return the lines that bring what was billed of the entry's period to what it should be."""
+    should = [] if entry.row.removed else _should(entry, book, payer)
+    billed = book.billed.get(entry.key, Billed())
+    if entry.row.item.meter is not None and entry.key not in book.statements:
+        return []  # nothing says what it should be
+    if not billed.lines and not billed.taken:
+        return should
+    return outstanding(should, billed.lines, payer.currency, taken=billed.taken, locale=payer.version.locale)
+
+
+def _should(entry: Entry, book: Book, payer: Payer) -> list[BilledItem]:
+    item, child = entry.row.item, entry.row.account_id
+    tax = line_tax_of(item.tax, payer.seller, payer.version, _taxed_on(entry.period, payer))
+    found = book.statements.get(entry.key)
+    if item.meter is not None:
+        lines = _metered(entry, found[0], tax) if found is not None else []
+    else:
+        account = version_at(book.accounts[child].versions, entry.period.start_at)
+        lines = _licensed(entry, account, tax, payer)
+    return [
+        replace(
+            line,
+            account=child if child != payer.account_id else None,
+            cost_centre=item.cost_centre,
+            item_period=entry.period,
+        )
+        for line in lines
+    ]
+
+
+def _metered(entry: Entry, statement: UsageRated, tax: LineTax) -> list[BilledItem]:
+    item = entry.row.item
     return [
         BilledItem(
-            subscription_item=row.key,
-            product_code=row.item.product_code,
-            description=row.item.product_name,
+            subscription_item=item.subscription_item,
+            product_code=item.product_code,
+            description=item.product_name,
             explanation=part.explanation,
             quantity=part.quantity,
             amount_exact=part.amount_exact,
@@ -119,7 +151,7 @@ def _metered(row: ItemRow, statement: UsageRated, tax: LineTax) -> list[BilledIt
             period=Period(start_at=part.period.start, end_at=part.period.end),
             tax=tax,
             price_hash=part.price_hash,
-            unit=row.item.unit,
+            unit=item.unit,
             unit_amount=part.unit_amount,
             phrases=part.phrases,
         )
@@ -127,44 +159,48 @@ def _metered(row: ItemRow, statement: UsageRated, tax: LineTax) -> list[BilledIt
     ]
 
 
-def _licensed(row: ItemRow, group: DueGroup, version: AccountVersion, tax: LineTax) -> list[BilledItem]:
-    slices = item_slices(row.item, group.period, version.timezone, group.currency)
-    requests = [
-        request_of(part, group.period, version.timezone, usage_of(part.terms.quantity), row.item.unit or "")
-        for part in slices
-    ]
-    return [
-        BilledItem(
-            subscription_item=row.key,
-            product_code=row.item.product_code,
-            description=row.item.product_name,
-            explanation=result.explanation,
-            quantity=result.quantity,
-            amount_exact=result.exact,
-            amount_minor=result.amount_minor,
-            period=part.period,
-            tax=tax,
-            price_hash=part.version.hash,
-            unit=row.item.unit,
-            unit_amount=result.unit_amount,
+def _licensed(entry: Entry, account: AccountVersion, tax: LineTax, payer: Payer) -> list[BilledItem]:
+    item, zone = entry.row.item, account.timezone
+    slices = item_slices(item, entry.period, zone, entry.row.currency)
+    requests = [request_of(part, entry.period, zone, usage_of(part.terms.quantity), item.unit or "") for part in slices]
+    lines = []
+    for part, result in zip(slices, rate_slices(requests), strict=True):
+        phrases = result.phrases
+        lines.append(
+            BilledItem(
+                subscription_item=item.subscription_item,
+                product_code=item.product_code,
+                description=item.product_name,
+                explanation=explain(phrases, payer.version.locale),
+                quantity=result.quantity,
+                amount_exact=result.exact,
+                amount_minor=result.amount_minor,
+                period=part.period,
+                tax=tax,
+                price_hash=part.version.hash,
+                unit=item.unit,
+                unit_amount=result.unit_amount,
+                phrases=phrases,
+                kind=ONE_TIME if is_one_time(item) else "charge",
+            )
         )
-        for part, result in zip(slices, rate_slices(requests), strict=True)
-    ]
+    return lines
 
 
-def _taxed_on(group: DueGroup, payer: Payer) -> date:
-    return tax_point(local_date(payer.due_at, payer.version.timezone), group.period, payer.version.timezone)
-
-
-def _issuer(seller: Seller) -> Party:
-    return Party(name=seller.name, country=seller.country, vat_id=seller.vat_id, address=seller.address)
+def _taxed_on(period: Period, payer: Payer) -> date:
+    zone = payer.version.timezone
+    return tax_point(local_date(payer.due_at, zone), period, zone)
 
 
 def _customer(version: AccountVersion) -> Party:
     return Party(
         name=version.name,
+        address=version.address,
         country=version.country,
         vat_id=version.vat_id,
         locale=version.locale,
-        address=version.address,
     )
+
+
+def _seller(seller: Seller) -> Party:
+    return Party(name=seller.name, address=seller.address, country=seller.country, vat_id=seller.vat_id)

@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     seller_tax_rounding: str = Field(default="group", pattern="^(group|line)$", description="where tax is rounded")
     seller_timezone: str = Field(default="UTC", description="zone of accounts that name none")
     invoice_series: str = Field(default="INV", description="prefix of the invoice numbers")
+    credit_note_series: str = Field(default="CN", description="prefix of the credit note numbers")
+    review_seconds: int = Field(default=0, ge=0, description="how long an invoice is a draft; 0: finalised at once")
+    corrections: str = Field(
+        default="next_invoice", pattern="^(next_invoice|at_once)$", description="when corrections are billed"
+    )
     grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
     billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
     interim_seconds: float = Field(default=1.0, ge=0, description="pause between interim outputs; 0: only on ticks")

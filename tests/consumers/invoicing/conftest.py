@@ -190,6 +190,7 @@ def settings_of(**given: Any) -> Settings:
     fields = {
         "grace_seconds": 0, "billing_until": None, "invoice_series": "NYC", "seller_name": "Airports",
         "seller_country": "US", "seller_timezone": "UTC",
+        "credit_note_series": "CRN", "review_seconds": 0, "corrections": "next_invoice",
     }  # fmt: skip
     return Settings.model_construct(**{**fields, **given})
 

@@ -1,0 +1,119 @@
+"""Drafts: documents in review, made anew from what is known when they are finalised.
+
+Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> documents.
+Review    with a review window, or where a subscription asks for approval, a document is first a draft without a number.
+          What comes in the window changes it, and is said again. Its periods are billed by it and by nothing else.
+Books     a draft shows discounts and credit as they would be now, and takes nothing of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import structs
+
+from fakturo.consumers.invoicing import documents, drafts_store
+from fakturo.consumers.invoicing.billing import Bill, bill_of, needs_approval
+from fakturo.consumers.invoicing.drafts_store import DraftRow
+from fakturo.consumers.invoicing.due import read_book
+from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.engine.periods import Period
+from fakturo.schemas import topics
+from fakturo.schemas.codec import encode
+from fakturo.schemas.envelope import event_of
+from fakturo.schemas.events.contracts import Seller
+from fakturo.schemas.events.invoices import INVOICE_DRAFTED, Invoice
+
+DRAFTS_MAX = 200
+"""How many drafts one transaction looks at."""
+
+
+_invoice = msgspec.json.Decoder(Invoice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafts:
+    """Makes and finalises drafts; `review` is the window, `seller` the one of the settings."""
+
+    review: timedelta
+    seller: Seller
+
+    def is_reviewed(self, bill: Bill) -> bool:
+        """Return whether the document is a draft first."""
+        return self.review > timedelta(0) or needs_approval(bill.payer)
+
+    async def draft(self, bills: Sequence[Bill], tx: Transaction) -> None:
+        """Keep and publish the drafts of `bills`."""
+        numbered = await documents.with_revisions(bills, tx)
+        for bill, invoice in zip(numbered, await _looked_at(numbered, tx), strict=True):
+            ready_at = bill.group.due_at + self.review
+            await drafts_store.save(tx.driver, bill.group, invoice, ready_at, needs_approval(bill.payer))
+            _publish(invoice, 1, bill.group.due_at, tx)
+
+    async def renew(self, tx: Transaction) -> bool:
+        """Make anew some of the drafts that a change has touched; return whether there was any."""
+        rows = await drafts_store.stale(tx.driver, DRAFTS_MAX)
+        bills = await self._bills(rows, tx)
+        known = {row.group.draft_id: row for row in rows}
+        for invoice in await _looked_at(bills, tx):
+            row = known[invoice.invoice_id]
+            is_new = encode(invoice).decode() != row.content
+            await drafts_store.renew(tx.driver, invoice, row.draft_no + is_new)
+            if is_new:
+                _publish(invoice, row.draft_no + 1, row.group.due_at, tx)
+        return bool(rows)
+
+    async def finalize(self, at: datetime, tx: Transaction) -> bool:
+        """Finalise some of the drafts whose review is over at `at`; return whether there was any."""
+        rows = await drafts_store.ready(tx.driver, at, DRAFTS_MAX)
+        bills = await self._bills(rows, tx)
+        await drafts_store.delete(tx.driver, [row.group.draft_id or "" for row in rows])
+        if bills:
+            await documents.finalize(bills, tx)
+        return bool(rows)
+
+    async def _bills(self, rows: Sequence[DraftRow], tx: Transaction) -> list[Bill]:
+        """Return the bills of drafts as they are now; where nothing is left to bill the draft is dropped."""
+        groups = [row.group for row in rows]
+        book = await read_book(groups, tx)
+        bills, gone = [], []
+        for row in rows:
+            bill = bill_of(row.group, book, self.seller)
+            if bill is None:
+                gone.append(row.group.draft_id or "")
+            else:
+                bills.append(_as_drafted(bill, row))
+        await drafts_store.delete(tx.driver, gone)
+        return await documents.with_revisions(bills, tx)
+
+
+def _as_drafted(bill: Bill, row: DraftRow) -> Bill:
+    """Return the bill with the period that the draft's id was made of."""
+    before = _invoice.decode(row.content)
+    period = Period(start_at=before.period.start, end_at=before.period.end)
+    return replace(bill, head=replace(bill.head, period=period))
+
+
+async def _looked_at(bills: Sequence[Bill], tx: Transaction) -> list[Invoice]:
+    """Return the documents as they would be now, with nothing taken from any book."""
+    savepoint = tx.driver.transaction()
+    await savepoint.start()
+    try:
+        made = await documents.make(bills, tx)
+    finally:
+        await savepoint.rollback()
+    return [structs.replace(one.invoice, status="draft") for one in made]
+
+
+def _publish(invoice: Invoice, draft_no: int, at: datetime, tx: Transaction) -> None:
+    event = event_of(
+        agent=tx.agent,
+        event_type=INVOICE_DRAFTED,
+        id=f"{invoice.invoice_id}:drafted:{draft_no}",
+        subject=invoice.account,
+        time=at,
+        data=invoice,
+        recorded_at=invoice.recorded_at,
+    )
+    tx.emit(topics.INVOICES, event, account=invoice.account)

@@ -1,0 +1,77 @@
+"""Tax of corrections: what lines change of the tax of the invoices that they correct.
+
+Place     lines of a document + what has been taxed of the invoices that they correct -> [this] -> its tax groups.
+Rule      the tax of the lines that correct invoice X is tax(what was taxed of X and these) - tax(what was taxed of X),
+          by group, so that an invoice and all its corrections together carry the tax of one invoice. What rounding
+          makes of that goes to the first of those lines. Rounded by line, or of prices that include tax, each line's
+          tax is its own: gross amounts add up to the cent as they are.
+Source    PRICING.md, modifier 9.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from fakturo.engine.tax.groups import BY_LINE, Key, TaxedLine, Taxes, tax_lines, tax_minor
+from fakturo.schemas.events.invoices import LineTax
+
+
+@dataclass(frozen=True, slots=True)
+class TaxPosition:
+    """What has been taxed of one group of an invoice so far: net and tax, in minor units."""
+
+    taxable_minor: int = 0
+    tax_minor: int = 0
+
+
+Positions = Mapping[tuple[str, Key], TaxPosition]
+"""(invoice id, group) -> what has been taxed of it, later corrections included."""
+
+NOTHING = TaxPosition()
+
+
+def key_of(tax: LineTax) -> Key:
+    """Return the group that a line with `tax` belongs to."""
+    return tax.category, tax.rate_percent, tax.country or ""
+
+
+def correction_taxes(
+    lines: Sequence[TaxedLine], corrects: Sequence[str | None], positions: Positions, rounding: str
+) -> Taxes:
+    """Return the tax of a document's lines, `corrects` naming the invoice that each corrects, or None."""
+    plain = tax_lines(lines, rounding)
+    if rounding == BY_LINE or not any(corrects):
+        return plain
+    by_line = [0] * len(lines)
+    for corrected in dict.fromkeys(corrects):
+        members = [index for index, found in enumerate(corrects) if found == corrected]
+        part = tax_lines([lines[index] for index in members], rounding)
+        for index, tax in zip(members, part.by_line, strict=True):
+            by_line[index] = tax
+        if corrected is not None:
+            _adjust(by_line, members, lines, corrected, positions)
+    sums: dict[Key, int] = {}
+    for line, tax in zip(lines, by_line, strict=True):
+        key = key_of(line.tax)
+        sums[key] = sums.get(key, 0) + tax
+    groups = tuple(
+        structs.replace(group, tax_minor=sums[group.category, group.rate_percent, group.country or ""])
+        for group in plain.groups
+    )
+    return Taxes(groups=groups, by_line=tuple(by_line))
+
+
+def _adjust(
+    by_line: list[int], members: Sequence[int], lines: Sequence[TaxedLine], corrected: str, positions: Positions
+) -> None:
+    """Make the tax of each group of lines that correct one invoice what it changes of that invoice's tax."""
+    groups: dict[Key, list[int]] = {}
+    for index in members:
+        if lines[index].gross_minor is None:
+            groups.setdefault(key_of(lines[index].tax), []).append(index)
+    for key, indexes in groups.items():
+        before = positions.get((corrected, key), NOTHING)
+        taxable = before.taxable_minor + sum(lines[index].taxable_minor for index in indexes)
+        wanted = tax_minor(taxable, key[1]) - before.tax_minor
+        by_line[indexes[0]] += wanted - sum(by_line[index] for index in indexes)
