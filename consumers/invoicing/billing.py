@@ -1,6 +1,6 @@
 """What is due of a payer becomes the lines of one document: pure, from rows to lines.
 
-Place     due -> [this] -> engine (contracts, rating, corrections) -> documents. Metered items come rated, in their
+Place     due -> [this] -> engine (contracts, rating, corrections) -> finalizing. Metered items come rated, in their
           statement; licensed, flat and one-time ones are rated here. Of each period only what is not billed yet.
 """
 

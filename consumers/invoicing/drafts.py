@@ -1,6 +1,6 @@
 """Drafts: documents in review, made anew from what is known when they are finalised.
 
-Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> documents.
+Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> finalizing.
 Review    with a review window, or where a subscription asks for approval, a document is first a draft without a number.
           What comes in the window changes it, and is said again. Its periods are billed by it and by nothing else.
 Books     a draft shows discounts and credit as they would be now, and takes nothing of them.
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import structs
 
-from fakturo.consumers.invoicing import documents, drafts_store
+from fakturo.consumers.invoicing import drafts_store, finalizing
 from fakturo.consumers.invoicing.billing import Bill, bill_of, needs_approval
 from fakturo.consumers.invoicing.drafts_store import DraftRow
 from fakturo.consumers.invoicing.due import read_book
@@ -43,20 +43,20 @@ class Drafts:
         """Return whether the document is a draft first."""
         return self.review > timedelta(0) or needs_approval(bill.payer)
 
-    async def draft(self, bills: Sequence[Bill], tx: Transaction) -> None:
+    async def draft(self, bills: Sequence[Bill], at: datetime, tx: Transaction) -> None:
         """Keep and publish the drafts of `bills`."""
-        numbered = await documents.with_revisions(bills, tx)
-        for bill, invoice in zip(numbered, await _looked_at(numbered, tx), strict=True):
+        numbered = await finalizing.with_revisions(bills, tx)
+        for bill, invoice in zip(numbered, await _looked_at(numbered, at, tx), strict=True):
             ready_at = bill.group.due_at + self.review
             await drafts_store.save(tx.driver, bill.group, invoice, ready_at, needs_approval(bill.payer))
             _publish(invoice, 1, bill.group.due_at, tx)
 
-    async def renew(self, tx: Transaction) -> bool:
+    async def renew(self, at: datetime, tx: Transaction) -> bool:
         """Make anew some of the drafts that a change has touched; return whether there was any."""
         rows = await drafts_store.stale(tx.driver, DRAFTS_MAX)
         bills = await self._bills(rows, tx)
         known = {row.group.draft_id: row for row in rows}
-        for invoice in await _looked_at(bills, tx):
+        for invoice in await _looked_at(bills, at, tx):
             row = known[invoice.invoice_id]
             is_new = encode(invoice).decode() != row.content
             await drafts_store.renew(tx.driver, invoice, row.draft_no + is_new)
@@ -70,7 +70,7 @@ class Drafts:
         bills = await self._bills(rows, tx)
         await drafts_store.delete(tx.driver, [row.group.draft_id or "" for row in rows])
         if bills:
-            await documents.finalize(bills, tx)
+            await finalizing.finalize(bills, at, tx)
         return bool(rows)
 
     async def _bills(self, rows: Sequence[DraftRow], tx: Transaction) -> list[Bill]:
@@ -85,7 +85,7 @@ class Drafts:
             else:
                 bills.append(_as_drafted(bill, row))
         await drafts_store.delete(tx.driver, gone)
-        return await documents.with_revisions(bills, tx)
+        return await finalizing.with_revisions(bills, tx)
 
 
 def _as_drafted(bill: Bill, row: DraftRow) -> Bill:
@@ -95,14 +95,9 @@ def _as_drafted(bill: Bill, row: DraftRow) -> Bill:
     return replace(bill, head=replace(bill.head, period=period))
 
 
-async def _looked_at(bills: Sequence[Bill], tx: Transaction) -> list[Invoice]:
+async def _looked_at(bills: Sequence[Bill], at: datetime, tx: Transaction) -> list[Invoice]:
     """Return the documents as they would be now, with nothing taken from any book."""
-    savepoint = tx.driver.transaction()
-    await savepoint.start()
-    try:
-        made = await documents.make(bills, tx)
-    finally:
-        await savepoint.rollback()
+    made = await finalizing.make(bills, at, tx, hold=False)
     return [structs.replace(one.invoice, status="draft") for one in made]
 
 

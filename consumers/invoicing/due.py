@@ -1,6 +1,6 @@
 """What is due: periods whose turn it is and periods to look at again, in groups that are one document each.
 
-Place     handler.advance -> [this] -> billing, documents.
+Place     handler.advance -> [this] -> billing, finalizing.
 Rule      a group has one payer, seller, currency, instant, and cost centre where the payer splits by it. Of each payer
           the oldest group goes first; one that waits for a statement holds back what comes after it.
 """

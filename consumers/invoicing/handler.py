@@ -1,6 +1,6 @@
 """The `invoicing` agent: keeps what comes, and when time advances lets it take hold and bills what falls due.
 
-Place     runner -> processor -> [this] -> changes, assignment, due, billing, documents, drafts -> outbox.
+Place     runner -> processor -> [this] -> changes, assignment, due, billing, finalizing, drafts -> outbox.
 Steps     `advance` goes through time as it was: all that fell due by the time at which the oldest news came is billed,
           then that news takes hold, and so on up to the tick. What a document holds depends on nothing else.
 Race      `handle` only adds rows, `advance` runs under the agent's one watermark lock; should two run at once,
@@ -10,7 +10,15 @@ Race      `handle` only adds rows, `advance` runs under the agent's one watermar
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from fakturo.consumers.invoicing import corrections_store, documents, due, news_store, requests, statement_store
+from fakturo.consumers.invoicing import (
+    corrections_store,
+    credit_expiry,
+    due,
+    finalizing,
+    news_store,
+    requests,
+    statement_store,
+)
 from fakturo.consumers.invoicing.assignment import Assignment
 from fakturo.consumers.invoicing.billing import Bill, bill_of
 from fakturo.consumers.invoicing.changes import UNREADABLE, Changes
@@ -93,12 +101,12 @@ class InvoicingAgent:
         """Do one bounded step towards the tick `to`; return whether there was any."""
         news_at = await news_store.oldest_known_at(tx.driver, to)
         at = to if news_at is None else news_at
-        if await self._assignment.assign(at, tx) or await self._drafts.renew(tx):
+        if await self._assignment.assign(at, tx) or await self._drafts.renew(at, tx):
             return True
         if await self._drafts.finalize(at, tx) or await self._bill(at, to, tx):
             return True
         if news_at is None:
-            return False
+            return await credit_expiry.expire(to, tx)
         await self._changes.apply(await news_store.take(tx.driver, news_at, NEWS_MAX), tx)
         return True
 
@@ -123,7 +131,7 @@ class InvoicingAgent:
             if bill is not None:
                 bills.append(bill)
         await due.mark_waiting(waiting, to, tx)
-        await self._finish(done, bills, tx)
+        await self._finish(done, bills, at, tx)
         return True
 
     def _bill_of(self, group: DueGroup, book: Book) -> tuple[str | None, Bill | None]:
@@ -136,16 +144,16 @@ class InvoicingAgent:
         except UNREADABLE as error:
             return f"cannot be rated: {error}", None
 
-    async def _finish(self, groups: Sequence[DueGroup], bills: Sequence[Bill], tx: Transaction) -> None:
+    async def _finish(self, groups: Sequence[DueGroup], bills: Sequence[Bill], at: datetime, tx: Transaction) -> None:
         """Draft or finalise the bills; the groups' periods are billed now, and their items move on."""
         if not groups:
             return
         reviewed = [bill for bill in bills if self._drafts.is_reviewed(bill)]
         at_once = [bill for bill in bills if not self._drafts.is_reviewed(bill)]
         if reviewed:
-            await self._drafts.draft(reviewed, tx)
+            await self._drafts.draft(reviewed, at, tx)
         if at_once:
-            await documents.finalize(at_once, tx)
+            await finalizing.finalize(at_once, at, tx)
         regular = [entry for group in groups for entry in group.regular]
         await corrections_store.save_billed_periods(tx.driver, regular)
         await corrections_store.drop(tx.driver, (entry.key for group in groups for entry in group.entries))

@@ -1,6 +1,6 @@
 """SQL of the invoices and credit notes, their lines, the number series and what was taxed; rows in sorted order.
 
-Place     documents, and what an invoice lives through -> [this] -> Postgres schema `invoicing`.
+Place     finalizing, and what an invoice lives through -> [this] -> Postgres schema `invoicing`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ RevisionKey = tuple[str, str, str, datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Issued:
     """A finalised document with what each of its lines was rated from, in the order of its lines."""
 
     invoice: Invoice
@@ -62,7 +62,7 @@ async def take_numbers(driver: asyncpg.Connection, seller_code: str, series: str
     return last - count + 1
 
 
-async def save_documents(driver: asyncpg.Connection, documents: Sequence[Document]) -> None:
+async def save_documents(driver: asyncpg.Connection, documents: Sequence[Issued]) -> None:
     """Insert documents and their lines; the book refuses a second one of the same account, period and revision."""
     await driver.copy_records_to_table(
         "invoice",
@@ -123,7 +123,7 @@ _LINE_COLUMNS = (
 )
 
 
-def _invoice_record(document: Document) -> tuple[object, ...]:
+def _invoice_record(document: Issued) -> tuple[object, ...]:
     invoice = document.invoice
     return (
         invoice.invoice_id,
@@ -146,7 +146,7 @@ def _invoice_record(document: Document) -> tuple[object, ...]:
     )
 
 
-def _line_records(document: Document) -> list[tuple[object, ...]]:
+def _line_records(document: Issued) -> list[tuple[object, ...]]:
     return [
         (
             line.line_id,

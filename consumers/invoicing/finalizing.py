@@ -14,7 +14,7 @@ from msgspec import structs
 
 from fakturo.consumers.invoicing import discounts, invoice_store, wallets
 from fakturo.consumers.invoicing.billing import Bill
-from fakturo.consumers.invoicing.invoice_store import CREDIT_NOTE, INVOICE, Document, RevisionKey
+from fakturo.consumers.invoicing.invoice_store import CREDIT_NOTE, INVOICE, Issued, RevisionKey
 from fakturo.consumers.runtime.metrics import INVOICES
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.engine.invoicing import AppliedDiscount, BilledItem, build_invoice, net_items
@@ -46,9 +46,9 @@ class Made:
         return seller.code, seller.credit_note_series if self.kind == CREDIT_NOTE else seller.invoice_series
 
 
-async def finalize(bills: Sequence[Bill], tx: Transaction) -> None:
-    """Make, number, keep and publish the documents of `bills`, in their order."""
-    made = await make(await with_revisions(bills, tx), tx)
+async def finalize(bills: Sequence[Bill], at: datetime, tx: Transaction) -> None:
+    """Make, number, keep and publish the documents of `bills`, in their order, with the books as they were at `at`."""
+    made = await make(await with_revisions(bills, tx), at, tx)
     numbers = {}
     for (seller_code, series), count in sorted(Counter(one.series for one in made).items()):
         numbers[seller_code, series] = await invoice_store.take_numbers(tx.driver, seller_code, series, count)
@@ -57,7 +57,7 @@ async def finalize(bills: Sequence[Bill], tx: Transaction) -> None:
         number = f"{one.series[1]}-{numbers[one.series]:08d}"
         numbers[one.series] += 1
         invoice = structs.replace(one.invoice, number=number)
-        documents.append(Document(invoice=invoice, items=one.items, kind=one.kind))
+        documents.append(Issued(invoice=invoice, items=one.items, kind=one.kind))
     await invoice_store.save_documents(tx.driver, documents)
     moves: dict[tuple[str, Key], TaxPosition] = {}
     for one in made:
@@ -83,8 +83,8 @@ async def with_revisions(bills: Sequence[Bill], tx: Transaction) -> list[Bill]:
     return found
 
 
-async def make(bills: Sequence[Bill], tx: Transaction) -> list[Made]:
-    """Return the documents of `bills` without numbers; what they use of discounts and credit is taken from the books.
+async def make(bills: Sequence[Bill], at: datetime, tx: Transaction, *, hold: bool = True) -> list[Made]:
+    """Return the documents of `bills` without numbers; with `hold` the books give what they use.
 
     They are made one after the other: what the one before used, or taxed of an invoice that both correct, is gone.
     """
@@ -92,15 +92,15 @@ async def make(bills: Sequence[Bill], tx: Transaction) -> list[Made]:
     positions = await invoice_store.find_positions(tx.driver, corrected) if corrected else {}
     made = []
     for bill in bills:
-        one = await _make(bill, positions, tx)
+        one = await _make(bill, positions, at, tx, hold=hold)
         for key in one.moves.keys() & {key for key in one.moves if key[0] in corrected}:
             positions[key] = _added(positions.get(key), one.moves[key])
         made.append(one)
     return made
 
 
-async def _make(bill: Bill, positions: Positions, tx: Transaction) -> Made:
-    found = await discounts.reserve(tx, bill.payer, bill.head, bill.items)
+async def _make(bill: Bill, positions: Positions, at: datetime, tx: Transaction, *, hold: bool) -> Made:
+    found = await discounts.reserve(tx, bill.payer, bill.head, bill.items, at=at, hold=hold)
     rounding = bill.payer.seller.tax_rounding
     items = net_items((*bill.items, *found.extra_items), rounding)
     invoice = build_invoice(
@@ -112,7 +112,8 @@ async def _make(bill: Bill, positions: Positions, tx: Transaction) -> Made:
         positions=positions,
     )
     moves = _moves(invoice, items, found.applied)
-    return Made(bill=bill, invoice=await wallets.pay(tx, invoice), items=items, moves=moves)
+    paid = await wallets.pay(tx, invoice, at=at, hold=hold)
+    return Made(bill=bill, invoice=paid, items=items, moves=moves)
 
 
 def _moves(
@@ -138,7 +139,7 @@ def _revision_key(bill: Bill) -> RevisionKey:
     return head.account, head.seller_code or "", head.cost_centre or "", head.period.start_at
 
 
-def publish(document: Document, at: datetime, tx: Transaction) -> None:
+def publish(document: Issued, at: datetime, tx: Transaction) -> None:
     """Publish a finalised invoice, or a credit note issued, for `at`, the instant for which it was made."""
     invoice = document.invoice
     is_note = document.kind == CREDIT_NOTE
