@@ -193,7 +193,7 @@ def test_a_simulation_shows_what_another_price_list_would_have_brought(
     assert answer["problems"] == []
     assert chart.read_text().startswith("<svg")
     assert "275.00" in home.run(*question)
-    empty = home.json("simulate", "--catalog", str(file), "--from", "2026-07-01", "--to", "2026-08-01")
+    empty = home.json("simulate", "--catalog", str(file), "--from", "2025-01-01", "--to", "2025-02-01")
     assert empty["customers"] == []
     assert "is not after" in home.run(*question[:3], "--from", "2026-06-01", "--to", "2026-06-01", status=1)
     file.write_text(CHEAPER.replace("METER", "nobody").replace("AMOUNT", "-1"))
