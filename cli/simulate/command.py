@@ -12,14 +12,14 @@ import yaml
 from fakturo.cli.connect import read_books
 from fakturo.cli.output import console, errors, print_json, print_rows
 from fakturo.cli.simulate import history
-from fakturo.cli.simulate.repricing import Rateable, periods_of, rateable, repriced, wanted_totals
+from fakturo.cli.simulate.repricing import PricedPeriod, periods_of, priced_period, repriced, wanted_totals
 from fakturo.cli.simulate.result import Customer, Simulation
 from fakturo.engine.catalog import Catalog, parse_catalog
 from fakturo.engine.errors import CatalogError, PriceError
 from fakturo.engine.meters import Aggregation
 from fakturo.schemas.events.contracts import SubscriptionItem
 
-Pair = tuple[history.SoldItem, Rateable, Rateable]
+Pair = tuple[history.SoldItem, PricedPeriod, PricedPeriod]
 """A billing period at the item's own prices, and at the new list's."""
 
 
@@ -83,13 +83,13 @@ def _pairs(
         if item is None:
             kept.add(sold.item.product_code)
         pairs += [
-            (sold, rateable(sold, sold.item, period), rateable(sold, item or sold.item, period))
+            (sold, priced_period(sold, sold.item, period), priced_period(sold, item or sold.item, period))
             for period in periods_of(sold, start_on, end_on)
         ]
     return pairs, kept
 
 
-async def _total(connection: asyncpg.Connection, found: list[Rateable]) -> None:
+async def _total(connection: asyncpg.Connection, found: list[PricedPeriod]) -> None:
     for wanted in wanted_totals(found):
         meter, stretches = wanted.meter, wanted.stretches
         if wanted.singly or not await history.total_rollups(connection, meter, stretches):
@@ -97,7 +97,7 @@ async def _total(connection: asyncpg.Connection, found: list[Rateable]) -> None:
             await history.read_events(connection, meter, stretches, since_ever=weighted)
 
 
-def _add(customer: Customer, current: Rateable, simulated: Rateable, result: Simulation) -> None:
+def _add(customer: Customer, current: PricedPeriod, simulated: PricedPeriod, result: Simulation) -> None:
     """Add both amounts; a period that one of the lists cannot rate counts in neither, and is said."""
     try:
         now, then = current.amount_minor(), simulated.amount_minor()

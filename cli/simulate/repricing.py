@@ -1,39 +1,40 @@
 """One item under two price lists: its billing periods, slices and amounts, at its own prices and at the new ones. Pure.
 
-Place     history -> [this] -> result. Uses the engine as the agents do: periods, slices, one rounding a slice.
+Place     history -> [this] -> result. Metered items are rated by the usage agent's own pure code, licensed ones by the
+          engine as invoicing does: the same periods, slices, allowances and one rounding a slice.
 Rules     a new price holds from its `effective_from` on; before its first version, its first version holds, for the
           question is what the list would have brought in the past. A customer's own price and discount stay. A product
           that the new list does not have keeps its prices, and is named.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import msgspec
 
-from fakturo.cli.simulate.history import SoldItem, Stretch
+from fakturo.cli.simulate.history import BEGINNING, SoldItem, Stretch
 from fakturo.cli.simulate.usage import usage_in
+from fakturo.consumers.usage.rateable import DueItem, Rateable
+from fakturo.consumers.usage.rating import Used, rate_item
 from fakturo.engine.catalog import Catalog, Product
-from fakturo.engine.contracts import ItemSlice, item_slices, request_of
-from fakturo.engine.meters import Meter, meter_of
+from fakturo.engine.contracts import item_slices, request_of
+from fakturo.engine.meters import meter_of
 from fakturo.engine.periods import Period, local_date
-from fakturo.engine.prices import Usage
 from fakturo.engine.rating import rate_slices
 from fakturo.engine.schedule import next_item_period, zone_at
 from fakturo.schemas.events.contracts import MeterDefinition, PriceVersion, SubscriptionItem
 
 
 @dataclass(frozen=True, slots=True)
-class Rateable:
-    """A billing period of an item under one list, with a stretch to be totalled for each metered slice."""
+class PricedPeriod:
+    """A billing period of an item under one list; a metered one with the stretches of time to be totalled."""
 
     sold: SoldItem
     item: SubscriptionItem
     period: Period
-    zone: str
-    slices: tuple[ItemSlice, ...]
-    stretches: tuple[Stretch, ...] = field(default=())
+    metered: Rateable | None
+    stretches: tuple[Stretch, ...]
 
     def amount_minor(self) -> int:
         """Return what the period costs, net, in minor units.
@@ -41,17 +42,23 @@ class Rateable:
         Raises:
             PriceError: a group that no cell covers, or a total below 0.
         """
-        meter = meter_of(self.item.meter) if self.item.meter else None
-        requests = [
-            request_of(part, self.period, self.zone, self._usage(index, part, meter), self.item.unit or "")
-            for index, part in enumerate(self.slices)
-        ]
+        if self.metered is not None:
+            return rate_item(self.metered, self._used(self.metered), final=True).statement.amount_minor
+        zone = zone_at(self.sold.versions, self.period.start_at)
+        slices = item_slices(self.item, self.period, zone, self.sold.currency)
+        requests = [request_of(part, self.period, zone, None, self.item.unit or "") for part in slices]
         return sum(result.amount_minor for result in rate_slices(requests))
 
-    def _usage(self, index: int, part: ItemSlice, meter: Meter | None) -> Usage | None:
-        if meter is None or part.licensed_quantity is not None:
-            return None
-        return usage_in(meter, self.stretches[index])
+    def _used(self, metered: Rateable) -> list[Used]:
+        wholes = [
+            (stretch.whole, stretch.part.price.needs_events)
+            for stretch in metered.stretches
+            for _ in range(1 if stretch.billed is None else 2)
+        ]
+        return [
+            Used(usage_in(metered.due.meter, found, whole, singly=singly), None, None)
+            for found, (whole, singly) in zip(self.stretches, wholes, strict=True)
+        ]
 
 
 def periods_of(sold: SoldItem, start_on: date, end_on: date) -> Iterator[Period]:
@@ -66,12 +73,28 @@ def periods_of(sold: SoldItem, start_on: date, end_on: date) -> Iterator[Period]
         done_until_at = period.end_at
 
 
-def rateable(sold: SoldItem, item: SubscriptionItem, period: Period) -> Rateable:
-    """Return `period` cut into slices at the prices of `item`, each metered slice with a stretch to be totalled."""
-    zone = zone_at(sold.versions, period.start_at)
-    slices = item_slices(item, period, zone, sold.currency)
-    stretches = tuple(Stretch(sold.account, part.period) for part in slices) if item.meter else ()
-    return Rateable(sold, item, period, zone, slices, stretches)
+def priced_period(sold: SoldItem, item: SubscriptionItem, period: Period) -> PricedPeriod:
+    """Return `period` at the prices of `item`; of a metered one with what has to be totalled.
+
+    Raises:
+        PriceError: a price that cannot be read.
+    """
+    if item.meter is None:
+        return PricedPeriod(sold, item, period, None, ())
+    due = DueItem(
+        subscription_item=item.subscription_item,
+        subscription_id="",
+        account_id=sold.account,
+        currency=sold.currency,
+        meter_id=0,
+        meter=meter_of(item.meter),
+        item=item,
+        versions=sold.versions,
+        period=period,
+        recorded_at=BEGINNING,
+    )
+    metered = Rateable.of(due)
+    return PricedPeriod(sold, item, period, metered, tuple(Stretch(sold.account, one) for one in metered.ranges()))
 
 
 def repriced(sold: SoldItem, catalog: Catalog) -> SubscriptionItem | None:
@@ -93,17 +116,14 @@ class Wanted:
     stretches: list[Stretch]
 
 
-def wanted_totals(found: Iterable[Rateable]) -> list[Wanted]:
+def wanted_totals(found: Iterable[PricedPeriod]) -> list[Wanted]:
     """Return what has to be read, by meter definition and whether single events are needed."""
     wanted: dict[tuple[str, bool], Wanted] = {}
     for one in found:
-        if one.item.meter is None:
-            continue
-        meter_needs = meter_of(one.item.meter).needs_events
-        for part, stretch in zip(one.slices, one.stretches, strict=True):
-            singly = meter_needs or part.price.needs_events
+        if one.item.meter is not None and one.metered is not None:
+            singly = one.metered.rates_events
             key = repr(one.item.meter), singly
-            wanted.setdefault(key, Wanted(one.item.meter, singly, [])).stretches.append(stretch)
+            wanted.setdefault(key, Wanted(one.item.meter, singly, [])).stretches.extend(one.stretches)
     return list(wanted.values())
 
 
