@@ -3,12 +3,15 @@
 Place     ledger agent -> [this] -> journal lines -> Postgres (which checks them again) and `billing.ledger`.
 Signs     + is debit, - is credit; amounts are integer minor units of one currency; legs of 0 are left out.
 Source    reference/ledger.md section 4 (J1 invoice, J3 partial payment, J4 overpayment, J5 and J11 credit applied, J6
-          refund, J10 top-up, J12 points, J14 charge-back).
+          refund, J7 credit note, J8 void, J9 write-off without relief for the tax, J10 top-up, J12 points, J14
+          charge-back).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from fakturo.engine.errors import InvariantBroken
 from fakturo.schemas.events.credit import CreditMovement, PointsExpired
@@ -34,12 +37,17 @@ PREPAID = LedgerAccount(code="2320", name="Prepaid credit", by_party=True)
 REVENUE = LedgerAccount(code="4000", name="Revenue", by_party=False)
 BREAKAGE = LedgerAccount(code="4080", name="Breakage", by_party=False)
 DISCOUNTS = LedgerAccount(code="4090", name="Discounts", by_party=False)
+CREDIT_NOTES = LedgerAccount(code="4095", name="Credit notes", by_party=False)
+BAD_DEBT = LedgerAccount(code="6100", name="Bad debt", by_party=False)
 FEES = LedgerAccount(code="6200", name="Payment provider fees", by_party=False)
 
 CHART: Mapping[str, LedgerAccount] = MappingProxyType(
     {
         account.code: account
-        for account in (*(CLEARING, RECEIVABLE, TAX, POINTS, CREDIT, PREPAID), *(REVENUE, BREAKAGE, DISCOUNTS, FEES))
+        for account in (
+            *(CLEARING, RECEIVABLE, TAX, POINTS, CREDIT, PREPAID),
+            *(REVENUE, BREAKAGE, DISCOUNTS, CREDIT_NOTES, BAD_DEBT, FEES),
+        )
     }
 )
 
@@ -151,24 +159,93 @@ def post_return(
     )
 
 
+def post_credit_note(note: Invoice, settled: Settlement | None) -> tuple[JournalLine, ...]:
+    """Return 4095 +net, 2100 +tax, 1200 -what it settles of an invoice, 2300 -the rest (J7).
+
+    The amounts of `note` are negative. The rest is what was paid already: the customer's credit.
+
+    Raises:
+        InvariantBroken: the note's own sums do not agree.
+    """
+    settled_minor = settled.amount_minor if settled else 0
+    return _lines(
+        note.currency,
+        (CREDIT_NOTES, None, -note.subtotal_minor, None),
+        (TAX, None, -note.tax_minor, None),
+        (RECEIVABLE, note.account, -settled_minor, settled.invoice_id if settled else None),
+        (CREDIT, note.account, note.total_minor + settled_minor, None),
+    )
+
+
+def post_void(invoice: Invoice, open_minor: int) -> tuple[JournalLine, ...]:
+    """Return the exact negative of the invoice's own journal (J8); what was paid meanwhile becomes credit.
+
+    `open_minor` is what is still open of it, so 1200 falls by that and 2300 takes what was paid.
+    """
+    paid_minor = invoice.amount_due_minor - open_minor
+    legs = [
+        msgspec.structs.replace(line, amount_minor=-(open_minor if line.account_code == RECEIVABLE.code else amount))
+        for line in post_invoice(invoice)
+        if (amount := line.amount_minor)
+    ]
+    paid = _leg(invoice.currency, CREDIT, invoice.account, -paid_minor, None)
+    return balanced(invoice.currency, [line for line in (*legs, paid) if line.amount_minor])
+
+
+def post_write_off(written_off: Settlement, currency: str) -> tuple[JournalLine, ...]:
+    """Return 6100 +all of it, 1200 -what is given up (J9); the tax on it stays owed, so it is expense too."""
+    return _lines(
+        currency,
+        (BAD_DEBT, None, written_off.amount_minor, None),
+        (RECEIVABLE, written_off.party, -written_off.amount_minor, written_off.invoice_id),
+    )
+
+
+def post_recovery(recovered: Settlement, currency: str) -> tuple[JournalLine, ...]:
+    """Return 1200 +x, 6100 -x: what was written off is owed again, since it is being paid, credited or voided."""
+    return _lines(
+        currency,
+        (RECEIVABLE, recovered.party, recovered.amount_minor, recovered.invoice_id),
+        (BAD_DEBT, None, -recovered.amount_minor, None),
+    )
+
+
+def balanced(currency: str, lines: Sequence[JournalLine]) -> tuple[JournalLine, ...]:
+    """Return `lines`.
+
+    Raises:
+        InvariantBroken: they do not sum to 0.
+    """
+    imbalance_minor = sum(line.amount_minor for line in lines)
+    if imbalance_minor:
+        raise InvariantBroken(f"a journal is off by {imbalance_minor} minor units of {currency}: {lines}")
+    return tuple(lines)
+
+
 def _lines(currency: str, *legs: Leg) -> tuple[JournalLine, ...]:
     """Return the legs that are not 0.
 
     Raises:
         InvariantBroken: they do not sum to 0 (an invoice whose total is not subtotal and tax).
     """
-    imbalance_minor = sum(amount_minor for _, _, amount_minor, _ in legs)
-    if imbalance_minor:
-        raise InvariantBroken(f"a journal is off by {imbalance_minor} minor units of {currency}: {legs}")
-    return tuple(
-        JournalLine(
-            account_code=account.code,
-            account_name=account.name,
-            party=party,
-            currency=currency,
-            amount_minor=amount_minor,
-            invoice_id=invoice_id,
-        )
-        for account, party, amount_minor, invoice_id in legs
-        if amount_minor
+    return balanced(
+        currency,
+        [
+            _leg(currency, account, party, amount_minor, invoice_id)
+            for account, party, amount_minor, invoice_id in legs
+            if amount_minor
+        ],
+    )
+
+
+def _leg(
+    currency: str, account: LedgerAccount, party: str | None, amount_minor: int, invoice_id: str | None
+) -> JournalLine:
+    return JournalLine(
+        account_code=account.code,
+        account_name=account.name,
+        party=party,
+        currency=currency,
+        amount_minor=amount_minor,
+        invoice_id=invoice_id,
     )

@@ -1,18 +1,21 @@
-"""The `ledger` agent: a batch of invoices, payments and movements of credit becomes journals, balances and allocations.
+"""The `ledger` agent: invoices, what came after them, payments and credit of a batch become journals and balances.
 
 Place     runner -> processor -> [this] -> reading, waiting, book, journals, store -> outbox (billing.ledger).
-Order     invoices of a batch first, movements of credit among them as they came, then its payments as they came, so
-          that where a batch ends changes nothing; what gives a payment back comes after that payment wherever it
-          stands (before it, it would have been parked).
+Order     invoices of a batch first, movements of credit among them as they came; then credit notes, voids and
+          write-offs; then payments as they came, so that where a batch ends changes nothing; what gives a payment back
+          comes after that payment wherever it stands (before it, it would have been parked).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from fakturo.consumers.ledger import posting_store, store
 from fakturo.consumers.ledger.book import Book, Refused
+from fakturo.consumers.ledger.documents import book_document
 from fakturo.consumers.ledger.journals import Booking, book_credit, book_invoice, book_payment, journal_event
-from fakturo.consumers.ledger.reading import CreditEntry, InvoiceEntry, PaymentEntry, read
+from fakturo.consumers.ledger.reading import CreditEntry, DocumentEntry, InvoiceEntry, PaymentEntry, read
 from fakturo.consumers.ledger.repeats import distinct
 from fakturo.consumers.ledger.waiting import find_waiting, invoice_references, payment_references
 from fakturo.consumers.runtime import metrics
@@ -21,6 +24,8 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.topics import LEDGER
+
+Once = TypeVar("Once", DocumentEntry, CreditEntry)
 
 
 class LedgerAgent:
@@ -34,17 +39,18 @@ class LedgerAgent:
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Book the invoices and payments of `batch`; reject what is bad, park what waits for something."""
-        invoices, payments, movements = _read(batch, tx)
-        if not invoices and not payments and not movements:
+        asked = _read(batch, tx)
+        invoices, documents, payments = asked.invoices, asked.documents, asked.payments
+        if not invoices and not documents and not payments and not asked.movements:
             return
         may_park = (await find_waiting(tx.driver, payments)).entries
-        await store.lock_arrivals(tx.driver, alone=bool(may_park))
+        # A document also changes payments, which nobody may be settling with at the same time.
+        await store.lock_arrivals(tx.driver, alone=bool(may_park or documents))
         invoices = await _claim_invoices(invoices, tx)
         payments += await _release(invoice_references(invoices), tx)
         payments = await _claim_payments(await _ready(payments, tx), tx)
-        movements = await _claim_movements(movements, tx)
-        bookings = _book(invoices, movements)
-        bookings += await _apply(payments, tx)
+        bookings = _book(invoices, await _claim_once(asked.movements, tx))
+        bookings += await _apply(await _claim_once(documents, tx), payments, tx)
         await _write(bookings, tx)
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
@@ -59,10 +65,18 @@ class LedgerAgent:
         """Publish nothing: journals go out with their booking."""
 
 
-def _read(batch: Iterable[Record], tx: Transaction) -> tuple[list[InvoiceEntry], list[PaymentEntry], list[CreditEntry]]:
-    invoices: list[InvoiceEntry] = []
-    movements: list[CreditEntry] = []
-    payments: list[PaymentEntry] = []
+@dataclass(slots=True)
+class Asked:
+    """What a batch asks to book, by kind, as it came."""
+
+    invoices: list[InvoiceEntry] = field(default_factory=list)
+    documents: list[DocumentEntry] = field(default_factory=list)
+    payments: list[PaymentEntry] = field(default_factory=list)
+    movements: list[CreditEntry] = field(default_factory=list)
+
+
+def _read(batch: Iterable[Record], tx: Transaction) -> Asked:
+    asked = Asked()
     for record in batch:
         try:
             entry = read(record)
@@ -70,14 +84,16 @@ def _read(batch: Iterable[Record], tx: Transaction) -> tuple[list[InvoiceEntry],
             tx.reject(record, error.reason, str(error))
             continue
         if isinstance(entry, InvoiceEntry):
-            invoices.append(entry)
+            asked.invoices.append(entry)
+        elif isinstance(entry, DocumentEntry):
+            asked.documents.append(entry)
         elif isinstance(entry, PaymentEntry):
-            payments.append(entry)
+            asked.payments.append(entry)
         elif isinstance(entry, CreditEntry):
-            movements.append(entry)
+            asked.movements.append(entry)
         else:
             tx.count(record.topic, "applied")
-    return invoices, payments, movements
+    return asked
 
 
 def _book(invoices: Sequence[InvoiceEntry], movements: Sequence[CreditEntry]) -> list[Booking]:
@@ -87,8 +103,8 @@ def _book(invoices: Sequence[InvoiceEntry], movements: Sequence[CreditEntry]) ->
     return [booking for _, booking in sorted(found, key=lambda pair: pair[0]) if booking is not None]
 
 
-async def _claim_movements(entries: Sequence[CreditEntry], tx: Transaction) -> list[CreditEntry]:
-    """Claim identities; return the movements of credit that are new."""
+async def _claim_once(entries: Sequence[Once], tx: Transaction) -> list[Once]:
+    """Claim identities; return the documents or movements of credit that are new, as they came."""
     fresh, _ = await distinct(
         entries,
         lambda entry: (entry.identity.source, entry.identity.id),
@@ -96,8 +112,9 @@ async def _claim_movements(entries: Sequence[CreditEntry], tx: Transaction) -> l
         tx,
     )
     for entry in fresh:
-        tx.count(entry.record.topic, "applied")
-    return fresh
+        if isinstance(entry, CreditEntry):
+            tx.count(entry.record.topic, "applied")
+    return sorted(fresh, key=_place)
 
 
 async def _claim_invoices(entries: Sequence[InvoiceEntry], tx: Transaction) -> list[InvoiceEntry]:
@@ -150,7 +167,7 @@ def _in_order(entries: Sequence[PaymentEntry]) -> list[PaymentEntry]:
     return sorted(entries, key=key)
 
 
-def _place(entry: InvoiceEntry | PaymentEntry | CreditEntry) -> tuple[int, int]:
+def _place(entry: InvoiceEntry | DocumentEntry | PaymentEntry | CreditEntry) -> tuple[int, int]:
     return entry.record.partition, entry.record.offset
 
 
@@ -162,7 +179,7 @@ async def _release(references: Sequence[str], tx: Transaction) -> list[PaymentEn
     while records := await tx.release_parked(references):
         for record in records:
             tx.count(record.topic, "released")
-        released += _read(records, tx)[1]
+        released += _read(records, tx).payments
     return released
 
 
@@ -175,35 +192,50 @@ async def _ready(entries: list[PaymentEntry], tx: Transaction) -> list[PaymentEn
     return there + released
 
 
-async def _apply(entries: Sequence[PaymentEntry], tx: Transaction) -> list[Booking]:
-    """Settle and take back under lock; return the journals to post. What the books refuse loses its claims."""
-    if not entries:
+async def _apply(
+    documents: Sequence[DocumentEntry], payments: Sequence[PaymentEntry], tx: Transaction
+) -> list[Booking]:
+    """Credit, void, write off, settle and take back under lock; return the journals to post."""
+    if not documents and not payments:
         return []
-    named = await store.known_invoices(tx.driver, (name for entry in entries for name in entry.invoice_names))
-    paid = await posting_store.lock_paid(tx.driver, (e.row.payment_id for e in entries if e.gives_back))
-    invoices = await posting_store.lock_invoices(
-        tx.driver,
-        [*named.values(), *(invoice_id for row in paid for invoice_id in row.allocations)],
-        (entry.row.account for entry in entries if entry.row.type == "received" and not entry.invoice_names),
-    )
-    book = Book(invoices, paid)
+    named = await store.known_invoices(tx.driver, (name for entry in payments for name in entry.invoice_names))
+    book = await _open_book(documents, payments, named.values(), tx)
     bookings: list[Booking] = []
-    refused: list[PaymentEntry] = []
+    refused: list[DocumentEntry | PaymentEntry] = []
+    entries: list[DocumentEntry | PaymentEntry] = [*documents, *payments]
     for entry in entries:
         try:
-            booking = book_payment(entry, book, named)
+            if isinstance(entry, DocumentEntry):
+                bookings += book_document(entry, book)
+            else:
+                bookings += book_payment(entry, book, named)
         except Refused as reason:
             tx.reject(entry.record, reason.reason, str(reason))
             refused.append(entry)
             continue
         tx.count(entry.record.topic, "applied")
-        if booking:
-            bookings.append(booking)
     await store.release_identities(tx.driver, [entry.identity for entry in refused])
-    await store.delete_payments(tx.driver, [entry.key for entry in refused])
+    await store.delete_payments(tx.driver, [entry.key for entry in refused if isinstance(entry, PaymentEntry)])
     await posting_store.update_paid(tx.driver, book.changed_paid.values())
-    await posting_store.update_open(tx.driver, book.changed_open)
+    await posting_store.update_invoices(tx.driver, book.changed_invoices.values())
     return bookings
+
+
+async def _open_book(
+    documents: Sequence[DocumentEntry], payments: Sequence[PaymentEntry], named: Iterable[str], tx: Transaction
+) -> Book:
+    """Lock and return what the batch touches: payments that are given back or were settled with, and invoices."""
+    about = [entry.invoice_id for entry in documents if entry.invoice_id is not None]
+    settling = await posting_store.find_settling(tx.driver, about)
+    paid = await posting_store.lock_paid(
+        tx.driver, [*settling, *(entry.row.payment_id for entry in payments if entry.gives_back)]
+    )
+    invoices = await posting_store.lock_invoices(
+        tx.driver,
+        [*named, *about, *(invoice_id for row in paid for invoice_id in row.allocations)],
+        (entry.row.account for entry in payments if entry.row.type == "received" and not entry.invoice_names),
+    )
+    return Book(invoices, paid)
 
 
 async def _write(bookings: Sequence[Booking], tx: Transaction) -> None:

@@ -10,6 +10,7 @@ Dates     an invoice takes effect on its issue date; a payment on the UTC date i
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from fakturo.engine.postings import (
     post_invoice,
     post_payment,
     post_points_expired,
+    post_recovery,
     post_return,
 )
 from fakturo.schemas.envelope import Event, event_of
@@ -62,7 +64,7 @@ def book_invoice(entry: InvoiceEntry) -> Booking | None:
     postings = post_invoice(entry.invoice)
     if not postings:
         return None
-    head = _head(
+    head = head_of(
         ("invoice", entry.invoice.invoice_id, "finalized"),
         account=entry.invoice.account,
         effective_on=entry.invoice.issue_date,
@@ -74,19 +76,22 @@ def book_invoice(entry: InvoiceEntry) -> Booking | None:
     )
 
 
-def book_payment(entry: PaymentEntry, book: Book, invoices: Mapping[str, str]) -> Booking | None:
-    """Return the journal of a payment event; None for a failed one, which is only recorded.
+def book_payment(entry: PaymentEntry, book: Book, invoices: Mapping[str, str]) -> list[Booking]:
+    """Return the journals of a payment event; none for a failed one, which is only recorded.
 
-    `invoices` maps the names of invoices to their ids.
+    `invoices` maps the names of invoices to their ids. A payment of a named invoice that was written off has two: what
+    it recovers is owed again first.
 
     Raises:
         Refused: the books can't take it.
     """
     row = entry.row
     if row.type == "failed":
-        return None
+        return []
+    recovered = None
     if row.type == "received":
         named = next((invoices[name] for name in entry.invoice_names if name in invoices), None)
+        recovered = book.recover(named, row.amount_minor) if named and book.may_settle(row, named) else None
         settlements, credit_minor = book.receive(row, named)
         post, sign = post_payment, 1
     else:
@@ -99,20 +104,27 @@ def book_payment(entry: PaymentEntry, book: Book, invoices: Mapping[str, str]) -
         settlements=settlements,
         credit_minor=credit_minor,
     )
-    head = _head(
-        ("payment", row.payment_id, row.type),
-        account=row.account,
-        effective_on=entry.effective_on,
-        recorded_at=row.recorded_at,
-        line_count=len(postings),
-    )
-    return Booking(
+    dates: dict[str, Any] = {"effective_on": entry.effective_on, "recorded_at": row.recorded_at}
+    head = head_of(("payment", row.payment_id, row.type), account=row.account, line_count=len(postings), **dates)
+    booking = Booking(
         head=head,
         postings=postings,
         allocations=tuple(_allocations(head, settlements, sign)),
         at=row.received_at,
         traceparent=entry.event.traceparent,
     )
+    if recovered is None:
+        return [booking]
+    first = recovery_booking(
+        ("payment", row.payment_id),
+        recovered,
+        row.currency,
+        account=row.account,
+        at=booking.at,
+        traceparent=booking.traceparent,
+        **dates,
+    )
+    return [first, booking]
 
 
 def book_credit(entry: CreditEntry) -> Booking | None:
@@ -129,7 +141,7 @@ def book_credit(entry: CreditEntry) -> Booking | None:
         source_type, kind, postings = "credit", "expired", post_credit_expired(movement)
     if not postings:
         return None
-    head = _head(
+    head = head_of(
         (source_type, entry.event.id, kind),
         account=movement.account,
         effective_on=movement.effective_on,
@@ -165,9 +177,33 @@ def journal_event(booking: Booking) -> Event[JournalPosted]:
     return msgspec.structs.replace(event, traceparent=booking.traceparent)
 
 
-def _head(
+def recovery_booking(
+    source: tuple[str, str],
+    recovered: Settlement,
+    currency: str,
+    *,
+    account: str,
+    effective_on: date,
+    recorded_at: datetime,
+    at: datetime,
+    traceparent: str | None,
+) -> Booking:
+    """Return the journal, kind `recovered`, by which something written off is owed again since `source` settles it."""
+    postings = post_recovery(recovered, currency)
+    head = head_of(
+        (*source, "recovered"),
+        account=account,
+        effective_on=effective_on,
+        recorded_at=recorded_at,
+        line_count=len(postings),
+    )
+    return Booking(head=head, postings=postings, allocations=(), at=at, traceparent=traceparent)
+
+
+def head_of(
     source: tuple[str, str, str], *, account: str, effective_on: date, recorded_at: datetime, line_count: int
 ) -> JournalRow:
+    """Return the head of the journal of a source (type, id) and kind."""
     source_type, source_id, kind = source
     return JournalRow(
         journal_id=f"{source_type}/{source_id}/{kind}",

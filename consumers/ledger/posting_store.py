@@ -6,7 +6,7 @@ Promise   journals and lines go in by one statement, at whose end Postgres has c
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 
@@ -40,7 +40,8 @@ async def lock_invoices(
 ) -> list[InvoiceRow]:
     """Lock and return the invoices of these ids and every open invoice of these accounts, sorted by id."""
     rows = await driver.fetch(
-        "SELECT invoice_id, number, account, currency, issued_on, due_on, total_minor, open_minor FROM ledger.invoice "
+        "SELECT invoice_id, number, account, currency, issued_on, due_on, total_minor, open_minor, written_off_minor, "
+        "credited_minor, is_void FROM ledger.invoice "
         "WHERE invoice_id = ANY($1::text[]) OR (account = ANY($2::text[]) AND open_minor > 0) "
         "ORDER BY invoice_id FOR UPDATE",
         sorted(set(invoice_ids)),
@@ -91,15 +92,31 @@ async def insert_allocations(driver: asyncpg.Connection, allocations: Sequence[A
         )
 
 
-async def update_open(driver: asyncpg.Connection, open_minor: Mapping[str, int]) -> None:
-    """Set what is open of invoices that `lock_invoices` locked."""
-    if open_minor:
-        ids = sorted(open_minor)
+async def find_settling(driver: asyncpg.Connection, invoice_ids: Iterable[str]) -> list[str]:
+    """Return the payments that have settled a part of these invoices."""
+    wanted = sorted(set(invoice_ids))
+    if not wanted:
+        return []
+    rows = await driver.fetch(
+        "SELECT DISTINCT payment_id FROM ledger.allocation WHERE invoice_id = ANY($1::text[]) ORDER BY 1", wanted
+    )
+    return [row["payment_id"] for row in rows]
+
+
+async def update_invoices(driver: asyncpg.Connection, invoices: Iterable[InvoiceRow]) -> None:
+    """Set what is open, written off and credited of invoices that `lock_invoices` locked."""
+    rows = sorted(invoices, key=lambda row: row.invoice_id)
+    if rows:
         await driver.execute(
-            "UPDATE ledger.invoice SET open_minor = now.open_minor FROM unnest($1::text[], $2::bigint[]) "
-            "AS now(invoice_id, open_minor) WHERE invoice.invoice_id = now.invoice_id",
-            ids,
-            [open_minor[invoice_id] for invoice_id in ids],
+            "UPDATE ledger.invoice SET open_minor = now.open_minor, written_off_minor = now.written_off_minor, "
+            "credited_minor = now.credited_minor, is_void = now.is_void FROM unnest($1::text[], $2::bigint[], "
+            "$3::bigint[], $4::bigint[], $5::boolean[]) AS now(invoice_id, open_minor, written_off_minor, "
+            "credited_minor, is_void) WHERE invoice.invoice_id = now.invoice_id",
+            [row.invoice_id for row in rows],
+            [row.open_minor for row in rows],
+            [row.written_off_minor for row in rows],
+            [row.credited_minor for row in rows],
+            [row.is_void for row in rows],
         )
 
 

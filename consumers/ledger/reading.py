@@ -39,6 +39,8 @@ CREDIT_TYPES = frozenset({credit.CREDIT_GRANTED, credit.CREDIT_EXPIRED, credit.P
 NOTHING_TO_BOOK = frozenset({invoices.INVOICE_DRAFTED, invoices.INVOICE_PAID, credit.CREDIT_LOW})
 """A draft owes nothing yet, `paid` says what the ledger itself found, and a low balance moves no money."""
 
+DOCUMENT_TYPES = frozenset({invoices.CREDIT_NOTE_ISSUED, invoices.INVOICE_VOIDED, invoices.INVOICE_UNCOLLECTIBLE})
+
 AMOUNT_MINOR_MAX = 10**15
 """The largest amount of one event; sums of thousands of these still fit a bigint."""
 
@@ -68,6 +70,29 @@ class InvoiceEntry:
             open_minor=invoice.amount_due_minor,
             digest=self.identity.digest,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentEntry:
+    """A credit note, or an invoice as it stands when it was voided or written off."""
+
+    record: Record
+    event: Event[Any]
+    identity: Identity
+    document: Invoice
+    recorded_at: datetime
+
+    @property
+    def invoice_id(self) -> str | None:
+        """Return the invoice that it is about; None for a credit note that corrects several."""
+        return self.document.corrects if self.event.type == invoices.CREDIT_NOTE_ISSUED else self.document.invoice_id
+
+    @property
+    def effective_on(self) -> date:
+        """Return the day it takes effect: a note's issue date; else the UTC date it was done, never before issue."""
+        if self.event.type == invoices.CREDIT_NOTE_ISSUED:
+            return self.document.issue_date
+        return max(self.document.issue_date, self.event.time.astimezone(UTC).date())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +137,7 @@ class CreditEntry:
     recorded_at: datetime
 
 
-def read(record: Record) -> InvoiceEntry | PaymentEntry | CreditEntry | None:
+def read(record: Record) -> InvoiceEntry | DocumentEntry | PaymentEntry | CreditEntry | None:
     """Return what `record` asks to book, None where its type books nothing.
 
     Raises:
@@ -123,6 +148,8 @@ def read(record: Record) -> InvoiceEntry | PaymentEntry | CreditEntry | None:
         return None
     if envelope.type == invoices.INVOICE_FINALIZED:
         return _invoice_entry(record, envelope, decode_data(envelope))
+    if envelope.type in DOCUMENT_TYPES:
+        return _document_entry(record, envelope, decode_data(envelope))
     if envelope.type in PAYMENT_TYPES:
         return _payment_entry(record, envelope, decode_data(envelope))
     if envelope.type in CREDIT_TYPES:
@@ -132,7 +159,7 @@ def read(record: Record) -> InvoiceEntry | PaymentEntry | CreditEntry | None:
 
 def _invoice_entry(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> InvoiceEntry:
     minor_digits(invoice.currency, "$.data.currency")
-    _check_invoice(invoice)
+    _check_sums(invoice, 1)
     digest = hashlib.sha256(bytes(envelope.data)).digest()
     return InvoiceEntry(
         record=record,
@@ -143,9 +170,24 @@ def _invoice_entry(record: Record, envelope: Event[msgspec.Raw], invoice: Invoic
     )
 
 
-def _check_invoice(invoice: Invoice) -> None:
+def _document_entry(record: Record, envelope: Event[msgspec.Raw], document: Invoice) -> DocumentEntry:
+    minor_digits(document.currency, "$.data.currency")
+    _check_sums(document, -1 if envelope.type == invoices.CREDIT_NOTE_ISSUED else 1)
+    digest = hashlib.sha256(bytes(envelope.data)).digest()
+    return DocumentEntry(
+        record=record,
+        event=envelope,
+        identity=Identity(source=envelope.source, id=envelope.id, digest=digest),
+        document=document,
+        recorded_at=envelope.recordedat or document.recorded_at or record.recorded_at,
+    )
+
+
+def _check_sums(invoice: Invoice, sign: int) -> None:
+    """Refuse a document whose sums do not agree; `sign` is -1 for a credit note, whose amounts are negative."""
     amounts = (invoice.subtotal_minor, invoice.tax_minor, invoice.total_minor, invoice.amount_due_minor)
-    if min(amounts) < 0 or max(amounts) > AMOUNT_MINOR_MAX or invoice.credits_applied_minor < 0:
+    signed = [sign * amount for amount in amounts]
+    if min(signed) < 0 or max(signed) > AMOUNT_MINOR_MAX or invoice.credits_applied_minor < 0:
         raise SchemaError(Reason.INVALID_AMOUNT, f"amounts out of range: {amounts}", "$.data.total_minor")
     if invoice.subtotal_minor + invoice.tax_minor != invoice.total_minor:
         raise SchemaError(Reason.INVALID_AMOUNT, "the total is not subtotal plus tax", "$.data.total_minor")

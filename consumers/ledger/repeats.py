@@ -6,11 +6,11 @@ Place     handler -> [this] -> store (which claims the keys) -> what is fresh go
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from fakturo.consumers.ledger.reading import CreditEntry, InvoiceEntry, PaymentEntry
+from fakturo.consumers.ledger.reading import CreditEntry, DocumentEntry, InvoiceEntry, PaymentEntry
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 
-Entry = TypeVar("Entry", InvoiceEntry, PaymentEntry, CreditEntry)
+Entry = TypeVar("Entry", InvoiceEntry, DocumentEntry, PaymentEntry, CreditEntry)
 Key = TypeVar("Key", bound=Hashable)
 
 

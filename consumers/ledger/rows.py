@@ -19,7 +19,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRow:
-    """An invoice as the ledger keeps it. Amounts in minor units of `currency`."""
+    """An invoice as the ledger keeps it. Amounts in minor units of `currency`.
+
+    `written_off_minor` is what was given up and has not come back, `credited_minor` what credit notes took off.
+    """
 
     invoice_id: str
     number: str | None
@@ -29,6 +32,9 @@ class InvoiceRow:
     due_on: date
     total_minor: int
     open_minor: int
+    written_off_minor: int = 0
+    credited_minor: int = 0
+    is_void: bool = False
     digest: bytes = b""
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from fakturo.consumers.ledger.handler import LedgerAgent
@@ -46,6 +47,20 @@ class Desk:
         """Return a finalized invoice: net, tax and credits in minor units, due 30 days after its issue."""
         event_id = given.pop("event_id", f"{invoice_id}:finalized")
         return self.record("billing.invoices", encode(invoice_event(invoice_id, account, event_id, **given)))
+
+    def document(self, invoice_id: str, what: str, account: str = "UA", **given: Any) -> Record:
+        """Return an invoice as it stands when it was `voided` or became `uncollectible`; `event_id` tells two apart."""
+        at = given.pop("at", datetime(2026, 3, 20, 9, tzinfo=UTC))
+        event = invoice_event(invoice_id, account, given.pop("event_id", f"{invoice_id}:{what}"), **given)
+        event = msgspec.structs.replace(event, type=f"fakturo.invoice.{what}.v1", time=at)
+        return self.record("billing.invoices", encode(event))
+
+    def credit_note(self, note_id: str, corrects: str | None, net: int, tax: int, account: str = "UA") -> Record:
+        """Return a credit note of 15 March over `net` and `tax`, both given above 0."""
+        event = invoice_event(note_id, account, f"{note_id}:issued", net=-net, tax=-tax, issued_on=date(2026, 3, 15))
+        note = msgspec.structs.replace(event.data, corrects=corrects)
+        event = msgspec.structs.replace(event, type="fakturo.credit_note.issued.v1", data=note)
+        return self.record("billing.invoices", encode(event))
 
     def payment(self, payment_id: str, amount: str, account: str = "UA", **given: Any) -> Record:
         """Return a payment event; `kind` is received, failed, refunded or charged_back."""
