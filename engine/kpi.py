@@ -21,7 +21,7 @@ RATIO_DIGITS = 4
 
 DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
-        "revenue": "sum of the invoices' net amounts by issue date",
+        "revenue": "sum of the invoices' net amounts less credit notes, by issue date; void invoices left out",
         "average_invoice": "revenue / number of invoices",
         "purchase_frequency": "number of invoices / customers with at least one",
         "lifetime_value": "revenue less payment provider fees and bad debt, historic",

@@ -4,7 +4,8 @@ Place     handler -> [this] -> store. No I/O.
 Days      a fact belongs to its `effective_on` (an invoice's issue date, a journal's date) and is reported on
           `booked_on`: that day, or, where it came late, the first day that was still open in its partition. So what a
           closed day reports never changes, and ticks that are worked off together give the same books as ticks one by
-          one.
+          one. A void takes the invoice off its own issue date, so that no window holds the one without the other; a
+          credit note belongs to its own issue date, bad debt to the day of the journal.
 """
 
 import hashlib
@@ -21,10 +22,11 @@ from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.envelope import Event
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events.contracts import ACCOUNT_CHANGED, AccountChanged
-from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice
+from fakturo.schemas.events.invoices import CREDIT_NOTE_ISSUED, INVOICE_FINALIZED, INVOICE_VOIDED, Invoice
 from fakturo.schemas.events.ledger import JOURNAL_POSTED, JournalPosted
 
 RECEIVABLE, FEES, BAD_DEBT = "1200", "6200", "6100"
+RECOVERED = "recovered"
 _COUNTED = frozenset({RECEIVABLE, FEES, BAD_DEBT})
 
 
@@ -52,7 +54,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An invoice (with its due date) or a journal (without), what identifies it, and its facts."""
+    """An invoice (with its due date), or what comes after it or a journal (without), its identity and its facts."""
 
     record: Record
     id: str
@@ -81,6 +83,10 @@ def read(record: Record) -> Source | AccountName | None:
     data = decode_data(envelope)
     if envelope.type == INVOICE_FINALIZED:
         return _of_invoice(record, envelope, data)
+    if envelope.type == CREDIT_NOTE_ISSUED:
+        return _of_credit_note(record, envelope, data)
+    if envelope.type == INVOICE_VOIDED:
+        return _of_void(record, envelope, data)
     if envelope.type == JOURNAL_POSTED:
         return _of_journal(record, envelope, data)
     if envelope.type == ACCOUNT_CHANGED:
@@ -112,14 +118,48 @@ def _of_invoice(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) 
     )
 
 
+def _of_credit_note(record: Record, envelope: Event[msgspec.Raw], note: Invoice) -> Source:
+    """Return what a credit note takes off net and gross of its issue date; its amounts are negative."""
+    _check_currency(note.currency)
+    fact = Fact(
+        account=note.account,
+        currency=note.currency,
+        effective_on=note.issue_date,
+        booked_on=_booked_on(record, note.issue_date),
+        net_minor=note.subtotal_minor,
+        gross_minor=note.total_minor,
+        invoice_id=note.corrects,
+    )
+    return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=(fact,))
+
+
+def _of_void(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> Source:
+    """Return what takes a void invoice off its own issue date, reported from the day it was voided on."""
+    _check_currency(invoice.currency)
+    voided_on = max(invoice.issue_date, envelope.time.astimezone(UTC).date())
+    fact = Fact(
+        account=invoice.account,
+        currency=invoice.currency,
+        effective_on=invoice.issue_date,
+        booked_on=_booked_on(record, voided_on),
+        invoices=-1,
+        net_minor=-invoice.subtotal_minor,
+        gross_minor=-invoice.total_minor,
+        invoice_id=invoice.invoice_id,
+    )
+    return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=(fact,))
+
+
 def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPosted) -> Source:
     booked_on = _booked_on(record, journal.effective_on)
+    # A journal of the kind `recovered` only makes owed again what was written off.
+    settles = journal.source.type == "payment" and journal.kind != RECOVERED
     facts: list[Fact] = []
     rest: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for line in journal.lines:
         _check_currency(line.currency)
         account = line.party or journal.account
-        if line.account_code == RECEIVABLE and line.invoice_id and journal.source.type == "payment":
+        if line.account_code == RECEIVABLE and line.invoice_id and settles:
             facts.append(
                 Fact(
                     account=account,

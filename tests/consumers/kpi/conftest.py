@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from fakturo.consumers.kpi.handler import KpiAgent
@@ -21,6 +22,8 @@ from fakturo.schemas.events.usage import PeriodBounds
 
 RECORDED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 DAY_ONE = date(2026, 1, 1)
+SOURCES = {"finalized": "invoice", "voided": "invoice", "issued": "credit_note", "written_off": "write_off"}
+"""Kind of a journal -> the type of its source; all others come of payments."""
 
 
 def on(day: int) -> date:
@@ -103,6 +106,23 @@ class Desk:
         )
         return self._record("billing.invoices", event, watermark)
 
+    def credit_note(self, note_id: str, corrects: str, day: int, net: int, *, tax: int = 0, **given: Any) -> Record:
+        """Return a credit note of day number `day` over `net` and `tax`, both given above 0."""
+        note = self.invoice(note_id, day, -net, tax=-tax, **given)
+        return self._turned(note, "fakturo.credit_note.issued.v1", f"{note_id}:issued", day, corrects=corrects)
+
+    def voided(self, invoice_id: str, issued: int, day: int, net: int, **given: Any) -> Record:
+        """Return the event of day number `day` that an invoice of day `issued` is void."""
+        invoice = self.invoice(invoice_id, issued, net, **given)
+        return self._turned(invoice, "fakturo.invoice.voided.v1", f"{invoice_id}:voided", day, status="void")
+
+    def _turned(self, record: Record, event_type: str, event_id: str, day: int, **replaced: Any) -> Record:
+        event = decode_event(record.value)
+        data = msgspec.structs.replace(event.data, **replaced)
+        at = datetime.combine(on(day), datetime.min.time(), UTC)
+        turned = msgspec.structs.replace(event, type=event_type, id=event_id, time=at, data=data)
+        return Record(record.topic, 0, record.offset, None, encode(turned), (), record.recorded_at, record.watermark_at)
+
     def journal(
         self,
         kind: str,
@@ -119,7 +139,7 @@ class Desk:
             journal_id=f"{kind}/{source_id}",
             kind=kind,
             account=account,
-            source=JournalSource(type="invoice" if kind == "finalized" else "payment", id=source_id),
+            source=JournalSource(type=SOURCES.get(kind, "payment"), id=source_id),
             effective_on=on(day),
             recorded_at=RECORDED_AT,
             lines=tuple(
