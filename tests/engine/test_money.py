@@ -1,5 +1,6 @@
 """Rounding, exponents, minor units, shares."""
 
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -119,6 +120,33 @@ def test_sharing_loses_no_cent_and_no_share_is_off_by_one(total: int, weights: l
     assert sum(shares) == total
     if whole := sum(weights):
         assert all(abs(share * whole - total * weight) < whole for share, weight in zip(shares, weights, strict=True))
+
+
+totals = st.integers(min_value=-(10**12), max_value=10**12)
+weightings = st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=20)
+
+
+@given(totals, weightings)
+def test_a_greater_weight_never_gets_less(total: int, weights: list[int]) -> None:
+    shares = money.allocate(abs(total), weights)
+    for (weight, share), (other, others_share) in itertools.combinations(zip(weights, shares, strict=True), 2):
+        if weight != other:
+            assert (share - others_share) * (weight - other) >= 0
+        else:
+            assert others_share <= share <= others_share + 1  # of equal ones the first gets the spare unit
+
+
+@given(totals, weightings)
+def test_a_weight_of_nothing_gets_nothing_and_a_negative_total_is_mirrored(total: int, weights: list[int]) -> None:
+    shares = money.allocate(total, weights)
+    assert money.allocate(-total, weights) == tuple(-share for share in shares)
+    if any(weights):
+        assert [share for share, weight in zip(shares, weights, strict=True) if not weight and share] == []
+
+
+@given(totals, weightings, st.integers(min_value=1, max_value=1000))
+def test_only_the_proportion_of_the_weights_counts(total: int, weights: list[int], factor: int) -> None:
+    assert money.allocate(total, [weight * factor for weight in weights]) == money.allocate(total, weights)
 
 
 @pytest.mark.parametrize("weights", [[], [1, -1]])
