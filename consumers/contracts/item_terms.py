@@ -61,13 +61,13 @@ def segments_of(
     stretches = [Stretch(start_on=start_on, recorded_at=history.recorded_at)]
     shapes: dict[int, Stretch] = {}
     for change in changes:
-        stretches = _applied(stretches, change, fields, len(shapes) + 1)
+        stretches = _joined(_applied(stretches, change, fields, len(shapes) + 1), fields)
         newest = next(one for one in stretches if one.start_on == change.on)
         if newest.number not in shapes:
             shapes[newest.number] = newest
     if not shapes:
         shapes[1] = stretches[0]
-    return _segments(_joined(stretches, fields), shapes)
+    return _segments(stretches, shapes)
 
 
 def _changes(

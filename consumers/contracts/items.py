@@ -33,7 +33,7 @@ from fakturo.consumers.contracts.values import (
 )
 from fakturo.engine.catalog import CALENDAR, SERVICE_START, SUBSCRIPTION_START, Product
 from fakturo.engine.catalog.products import MONTHS_MAX, billing_faults
-from fakturo.engine.schedule import ADVANCE, ARREARS
+from fakturo.engine.schedule import ADVANCE, ARREARS, IMMEDIATE, NEXT_PERIOD
 from fakturo.schemas.events.contracts import ItemTerms, SubscriptionItem
 
 NUMBER_MAX = 10**9
@@ -107,7 +107,7 @@ def _segment_items(
         anchor_on=_anchor_on(offer, start_on, context),
         trial_until_on=_trial_until_on(history, context, offer, start_on),
         pauses=context.life.pauses if offer.billing_months else (),
-        price_change=offer.price_change,
+        price_change=_price_change(history, context.fields) or offer.price_change,
         allowance_months=offer.allowance_months,
         cost_centre=text_of(history.value(context.fields.cost_centre)) or context.cost_centre,
     )
@@ -193,6 +193,11 @@ def _anchor_on(offer: Product, start_on: date, context: ItemContext) -> date | N
             return context.life.started_on
         case _:
             return None
+
+
+def _price_change(history: RecordHistory, fields: ItemFields) -> str | None:
+    values = {name: history.value((name,)) for name in fields.price_change}
+    return choice_of(values, fields.price_change, (IMMEDIATE, NEXT_PERIOD))
 
 
 def _trial_until_on(history: RecordHistory, context: ItemContext, offer: Product, start_on: date) -> date | None:
