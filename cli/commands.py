@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fakturo.cli.agents import PROCESSES
+from fakturo.cli.credit_commands import coupons, credits, points  # noqa: A004 - the subject's name
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
 HomeOption = Annotated[
@@ -23,6 +24,9 @@ topics = typer.Typer(help="The topic map and its creation.", no_args_is_help=Tru
 bench = typer.Typer(help="Speed and memory, as ratios measured in one run.", no_args_is_help=True)
 app.add_typer(invoices, name="invoices")
 app.add_typer(dead_letters, name="dlq")
+app.add_typer(credits, name="credits")
+app.add_typer(coupons, name="coupons")
+app.add_typer(points, name="points")
 app.add_typer(topics, name="topics")
 app.add_typer(bench, name="bench")
 

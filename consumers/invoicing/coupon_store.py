@@ -220,6 +220,16 @@ async def billed_in_term(driver: asyncpg.Connection, subscription_id: str, start
     return billed
 
 
+async def lines_of(driver: asyncpg.Connection, item: str, period_start_at: datetime) -> int:
+    """Return how many lines were ever billed of an item and slice start, void ones too."""
+    count: int = await driver.fetchval(
+        "SELECT count(*) FROM invoicing.invoice_line WHERE subscription_item = $1 AND period_start_at = $2",
+        item,
+        period_start_at,
+    )
+    return count
+
+
 async def save_true_up(
     driver: asyncpg.Connection,
     subscription_id: str,

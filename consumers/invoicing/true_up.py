@@ -3,6 +3,7 @@
 Place     discounts -> [this] -> a line of kind `true_up`. Once a term: the book's key refuses a second time.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 from fakturo.consumers.invoicing import coupon_store
@@ -34,7 +35,9 @@ async def true_up_items(document: Document) -> list[BilledItem]:
                 document.driver, subscription_id, commitment.start_on, document.invoice_id, billed, short
             )
         if short:
-            found.append(_item(document, subscription_id, commitment, term, billed))
+            earlier = await coupon_store.lines_of(document.driver, commitments.item_of(subscription_id), term.start_at)
+            item = _item(document, subscription_id, commitment, term, billed)
+            found.append(replace(item, sequence=earlier + 1))
     return found
 
 

@@ -235,3 +235,23 @@ def _execute(url: str, statement: str) -> None:
         await connection.close()
 
     asyncio.run(run())
+
+
+def test_credit_coupons_and_points_are_asked_for_once_shown_and_refused_by_the_book(home: Home) -> None:
+    grant = ("credits", "grant", "A-100", "100.00", "DKK", "--id", "top-up-1", "--low-balance", "20")
+    assert home.json(*grant)["topic"] == "billing.requests"
+    home.run(*grant)  # the same again is a repeat
+    home.run("coupons", "grant", "A-100", "TEN", "--id", "ten-1", "--percent", "10", "--periods", "3")
+    home.run("points", "redeem", "A-100", "5", "--id", "redeem-1")
+    home.play([], datetime(2026, 7, 9, tzinfo=UTC))
+    (credit,) = home.json("credits", "list", "--account", "A-100")
+    assert (credit["grant_id"], credit["kind"], credit["left"]) == ("top-up-1", "prepaid", "100.00")
+    (coupon,) = home.json("coupons", "list")
+    assert (coupon["code"], coupon["takes_off"], coupon["uses_left"]) == ("TEN", "10 %", 3)
+    (letter,) = home.json("dlq", "list", "--reason", "refused_by_book")
+    assert "fewer than 5 points" in letter["message"]
+    assert "There are no points." in home.run("points", "list")
+    assert "needs a --currency" in home.run("coupons", "grant", "A-100", "X", "--id", "x", "--amount", "5", status=2)
+    assert "more decimals" in home.run("credits", "grant", "A-100", "0.001", "DKK", "--id", "x", status=2)
+    amounts = {leg["account_code"]: (leg["debit"], leg["credit"]) for leg in home.json("ledger")}
+    assert (amounts["2300"], amounts["2320"]) == (("100.00", ""), ("", "100.00"))
