@@ -100,9 +100,10 @@ async def make(bills: Sequence[Bill], at: datetime, tx: Transaction, *, hold: bo
 
 
 async def _make(bill: Bill, positions: Positions, at: datetime, tx: Transaction, *, hold: bool) -> Made:
-    found = await discounts.reserve(tx, bill.payer, bill.head, bill.items, at=at, hold=hold)
     rounding = bill.payer.seller.tax_rounding
-    items = net_items((*bill.items, *found.extra_items), rounding)
+    lines = net_items(bill.items, rounding)  # discounts are net
+    found = await discounts.reserve(tx, bill.payer, bill.head, lines, at=at, hold=hold)
+    items = net_items((*lines, *found.extra_items), rounding)
     invoice = build_invoice(
         bill.head,
         items,

@@ -12,7 +12,7 @@ from fakturo.consumers.invoicing import credit_expiry, discounts, invoice_store,
 from fakturo.consumers.invoicing.groups import Payer
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.engine.invoicing import BilledItem, InvoiceHead, build_invoice
+from fakturo.engine.invoicing import BilledItem, InvoiceHead, build_invoice, sorted_items
 from fakturo.engine.periods import Period, date_period
 from fakturo.schemas.codec import decode_event, encode
 from fakturo.schemas.envelope import Event, event_of
@@ -104,7 +104,8 @@ class Till:
         invoice = build_invoice(head, (*lines, *found.extra_items), discounts=found.applied, loyalty=found.loyalty)
         invoice = await wallets.pay(tx, invoice, hold=hold)
         if hold:
-            await invoice_store.save_invoices(self.connection, [invoice])
+            items = sorted_items((*lines, *found.extra_items))
+            await invoice_store.save_documents(self.connection, [invoice_store.Issued(invoice=invoice, items=items)])
         self._keep(tx)
         return invoice
 
