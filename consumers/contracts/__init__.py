@@ -8,5 +8,7 @@ Owns    Postgres schema `contracts`: CRM records field by field, each field's hi
 Fails   a record that cannot be read, an unknown change type, a number or date that is none: dead letter. A record whose
         account, order or product is missing is no failure: it waits, and `contracts.incomplete` says for what.
 
-Flow    handler -> reducer (change record to facts) -> store; then publication -> history -> mapping -> outbox.
+Flow    handler -> reducer (change record to facts) -> store; then publication -> history -> mapping -> outbox. In the
+        mapping: accounts (parents: who pays), lifecycle (an order's terms, pauses, end), agreements (seller, coupons,
+        commitment), items and item_terms (what of an item holds from when). docs/subscriptions.md has each event.
 """
