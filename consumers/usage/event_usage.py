@@ -7,6 +7,7 @@ Memory    events are fetched in chunks; `unique` holds the distinct values, `wei
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -43,11 +44,19 @@ async def usage_from_events(
         levels = await _levels(driver, due, counted.start_at)
     events = _measured(driver, due, counted)
     if stretch.part.price.needs_events:
-        return aggregate(due.meter, [event async for event in events], counted, levels or None)
+        kept = [_with_amount(event, due, stretch) async for event in events]
+        return aggregate(due.meter, kept, counted, levels or None)
     streamed = StreamedUsage(due.meter, counted, stretch.whole, levels, until_at)
     async for event in events:
         streamed.add(event)
     return streamed.usage()
+
+
+def _with_amount(event: MeasuredEvent, due: DueItem, stretch: Stretch) -> MeasuredEvent:
+    """Return the event with the meter's value of it for its amount, where its data name none."""
+    names_none = event.amount is None and due.meter.value_path is not None
+    rounds_up = stretch.part.price.modifiers.increments is not None  # which is for quantities, not for amounts
+    return replace(event, amount=event.value) if names_none and not rounds_up else event
 
 
 async def _measured(driver: asyncpg.Connection, due: DueItem, counted: Period) -> AsyncIterator[MeasuredEvent]:

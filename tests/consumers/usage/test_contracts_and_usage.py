@@ -131,7 +131,7 @@ async def test_no_period_is_opened_from_the_last_day_of_billing_on(connection: a
     assert [start for _, start, _, _ in desk.finals()] == ["2026-02-01", "2026-03-01"]
 
 
-async def test_a_changed_contract_prices_the_open_period_anew_and_leaves_the_closed_one(desk: Desk) -> None:
+async def test_a_changed_contract_prices_the_open_period_anew_and_revises_the_closed_one(desk: Desk) -> None:
     await desk.sign(account(), subscription(item("calls")))
     await desk.hand_in(desk.usage("1", "2026-02-10T00:00:00Z"), desk.usage("2", "2026-03-10T00:00:00Z"))
     await desk.tick(MARCH)
@@ -139,7 +139,12 @@ async def test_a_changed_contract_prices_the_open_period_anew_and_leaves_the_clo
     await desk.sign(subscription(item("calls", CALLS, price(THREE_EACH))))
     assert [one.amount_minor for one in await desk.flush()] == [300]
     await desk.tick(APRIL)
-    assert desk.finals() == [("calls", "2026-02-01", Decimal(1), 200), ("calls", "2026-03-01", Decimal(1), 300)]
+    assert desk.finals() == [
+        ("calls", "2026-02-01", Decimal(1), 200),
+        ("calls", "2026-03-01", Decimal(1), 300),
+        ("calls", "2026-02-01", Decimal(1), 300),
+    ]
+    assert desk.event_ids[-1] == "calls/2026-02-01/final/2"
 
 
 async def test_an_item_that_left_its_subscription_is_stated_no_more(desk: Desk) -> None:
