@@ -47,6 +47,7 @@ storm: setup  ## 100,000 events, 40 kills and stops: the books equal the calm ru
 	FAKTURO_TEST_BROKER=apache $(PYTEST) -s -m storm tests/storm $(STORM)
 
 bench: setup  ## events a second, memory and the stock baselines, in one run
+	$(BIN)/fakturo bench rate
 	$(BIN)/fakturo bench usage
 	$(BIN)/fakturo bench year
 	$(BIN)/fakturo bench simulate

@@ -269,6 +269,17 @@ def bench_simulate(as_json: AsJson = False) -> None:
     raise typer.Exit(run_bench(as_json=as_json))
 
 
+@bench.command("rate")
+def bench_rate(
+    lines: Annotated[int, typer.Option(help="How many lines to rate.")] = 200_000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure `fakturo rate`: lines a second by the number of tiers, memory at two sizes, beside only decoding."""
+    from fakturo.cli.bench.rate import run_bench
+
+    raise typer.Exit(run_bench(lines, as_json=as_json))
+
+
 @bench.command("year")
 def bench_year(as_json: AsJson = False) -> None:
     """Measure the flights year: seconds, events a second, memory of each process."""

@@ -21,7 +21,7 @@ LINE_BYTES_MAX = 16 * 1_048_576
 """A line longer than this is refused before it is read; some 200,000 events."""
 
 _CACHED_PRICE_BYTES_MAX = 65_536
-_CACHE_BYTES_MAX = 2 * 1_048_576
+_CACHE_BYTES_MAX = 262_144
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
