@@ -5,7 +5,7 @@ Place     inside `Price.charge`: event increments -> transform -> free units -> 
 Units     amounts are exact Decimals in the major unit; nothing is rounded here.
 Rules     only fixed parts are prorated, `minimum_amount` among them; caps, discounts and free units never are. The
           minimum is a true-up for the whole period: it applies on the final slice, and what the period's earlier
-          slices came to counts towards it; where it is prorated, it belongs to its own slice alone.
+          slices came to counts towards it; where it is prorated, the shares of the slices add up.
 Negative  what takes an event back is treated as the event was: increments and transform of -7 are minus those of 7,
           and free units that it had used are free again.
 Source    PRICING.md, Modifiers (the order is the contract's); event increments as CGRateS has them ("30/6" seconds).

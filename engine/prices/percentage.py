@@ -98,19 +98,16 @@ class Percentage:
 
     def _chargeable(self, usage: Usage) -> Iterator[tuple[Decimal, Decimal | None]]:
         """Yield each event's amount and the part of it that is charged on; None where the event is free."""
-        both = bool(self.free_events and self.free_amount)
-        ended = not self.free_events and not self.free_amount
+        if not self.free_events and not self.free_amount:
+            yield from ((event.quantity, event.quantity) for event in usage.events or ())
+            return
         seen, running = 0, ZERO
         for event in usage.events or ():
             amount, before = event.quantity, running
             running += amount
             seen += amount >= 0
-            chargeable: Decimal | None = amount
-            if not ended:
-                within_count = not self.free_events or seen <= self.free_events
-                chargeable = self._above(before, running, within_count=within_count)
-                ended = both and chargeable is not None
-            yield amount, chargeable
+            within_count = not self.free_events or seen <= self.free_events
+            yield amount, self._above(before, running, within_count=within_count)
 
     def _above(self, before: Decimal, running: Decimal, *, within_count: bool) -> Decimal | None:
         """Return what of an event that took the running amount from `before` to `running` is charged on."""

@@ -62,6 +62,8 @@ PERCENT = {"model": "percentage", "percent": "1.3", "fixed_amount": "0.10"}
         # An event that takes 50 back gives back 0.65 and its fixed amount.
         ({}, amounts("200", "50", "-50"), "2.70"),
         ({"free_amount": "220"}, amounts("200", "50", "-50"), "0"),  # the running amount is 200 again
+        # 50 above it, of which the refund takes all; the running amount is 80: 1.3 % of 0, and 0.10 - 0.10.
+        ({"free_events": 5, "free_amount": "100"}, amounts("150", "-100", "30"), "0"),
         ({"per_event": True}, amounts("200", "50"), "3.45"),  # it rates each event anyway
         ({"transform": {"divide_by": "100"}}, amounts("20000", "5000"), "3.45"),  # amounts in cents
         ({"free_units": "200"}, amounts("200", "50"), "0.75"),  # what free units cover whole is no event
