@@ -15,12 +15,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program i
 HomeOption = Annotated[
     Path, typer.Option("--home", envvar="FAKTURO_HOME", help="Where the embedded stack keeps its books and logs.")
 ]
+CatalogFile = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The price list (YAML).")
+]
 HOME = Path(".fakturo")
 
 app = typer.Typer(name="fakturo", help="An event-driven billing engine on Kafka.", no_args_is_help=True)
 invoices = typer.Typer(help="The invoices in the book.", no_args_is_help=True)
 dead_letters = typer.Typer(help="Dead letters: what could not be processed, and why.", no_args_is_help=True)
 topics = typer.Typer(help="The topic map and its creation.", no_args_is_help=True)
+catalog = typer.Typer(help="Price books as code: check, compare and publish a price list.", no_args_is_help=True)
 bench = typer.Typer(help="Speed and memory, as ratios measured in one run.", no_args_is_help=True)
 app.add_typer(invoices, name="invoices")
 app.add_typer(dead_letters, name="dlq")
@@ -28,6 +32,7 @@ app.add_typer(credits, name="credits")
 app.add_typer(coupons, name="coupons")
 app.add_typer(points, name="points")
 app.add_typer(topics, name="topics")
+app.add_typer(catalog, name="catalog")
 app.add_typer(bench, name="bench")
 
 
@@ -182,6 +187,40 @@ def verify(home: HomeOption = HOME, as_json: AsJson = False) -> None:
     from fakturo.cli.verify import run_verify
 
     raise typer.Exit(run_verify(home, as_json=as_json))
+
+
+@catalog.command("check")
+def catalog_check(file: CatalogFile, as_json: AsJson = False) -> None:
+    """Say everything that is wrong with a price list, with file, line and path; exit 1 if anything is."""
+    from fakturo.cli.catalog.check import run_check
+
+    raise typer.Exit(run_check(file, as_json=as_json))
+
+
+@catalog.command("diff")
+def catalog_diff(file: CatalogFile, home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Show what a price list changes of the one that holds, and whom what is back-dated would touch."""
+    from fakturo.cli.catalog.diff import run_diff
+
+    raise typer.Exit(run_diff(home, file, as_json=as_json))
+
+
+@catalog.command("publish")
+def catalog_publish(
+    file: CatalogFile,
+    by: Annotated[str, typer.Option(envvar="USER", help="Who publishes it, for the book.")] = "",
+    allow_backdated: Annotated[
+        bool, typer.Option("--allow-backdated", help="Change what was in force before today, knowingly.")
+    ] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the contracts agent.", min=0)] = 30.0,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a price list; refused where it is faulty, back-dated, or somebody published in between."""
+    from fakturo.cli.catalog.publish import run_publish
+
+    status = run_publish(home, file, by=by, allow_backdated=allow_backdated, wait=wait, as_json=as_json)
+    raise typer.Exit(status)
 
 
 @dead_letters.command("list")

@@ -1,6 +1,6 @@
 """The contracts agent: keeps every CRM record field by field and publishes what can be billed.
 
-Place     `sf.cdc.*` -> [this] -> store; `advance` and `flush` -> publication -> `billing.contracts`.
+Place     `sf.cdc.*`, `billing.catalog` -> [this] -> store; `advance` and `flush` -> publication -> `billing.contracts`.
 Time      `advance` publishes all that came before the tick, so a tick of ours says: every contract known by then is on
           the topic. `flush` publishes between ticks in live operation only.
 """
@@ -13,6 +13,7 @@ from datetime import datetime
 from fakturo.consumers.contracts import store
 from fakturo.consumers.contracts.accounts import AccountDefaults
 from fakturo.consumers.contracts.offers import Offers, load_offers
+from fakturo.consumers.contracts.price_books import PriceBooks
 from fakturo.consumers.contracts.profile import Profile, load_profile
 from fakturo.consumers.contracts.publication import END_OF_TIME, Publication
 from fakturo.consumers.contracts.reducer import check_values, facts_of
@@ -25,6 +26,7 @@ from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events.change_data import decode_change
 from fakturo.schemas.salesforce_ids import long_id
+from fakturo.schemas.topics import CATALOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,21 @@ class ContractsAgent:
         self._profile = load_profile()
         found = load_offers(settings.catalog) if offers is None else offers
         self._live = settings.interim_seconds > 0
+        self._books = PriceBooks(file_offers=found, profile=self._profile)
         self._publication = Publication(
             profile=self._profile,
-            offers=found,
+            books=self._books,
             defaults=AccountDefaults(timezone=settings.seller_timezone, currency=found.currency),
             by_cuts=not self._live,
         )
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
-        """Keep what the records say, field by field, and mark what has to be looked at."""
-        read = [found for record in batch if (found := _read(record, self._profile, tx)) is not None]
+        """Take price lists; keep what the other records say, field by field; mark what has to be looked at."""
+        lists = [record for record in batch if record.topic == CATALOG.name]
+        if lists:
+            await self._books.take(lists, tx)
+        changes = [record for record in batch if record.topic != CATALOG.name]
+        read = [found for record in changes if (found := _read(record, self._profile, tx)) is not None]
         fresh = await _claim(read, tx)
         if not fresh:
             return

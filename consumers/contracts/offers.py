@@ -21,13 +21,17 @@ from fakturo.schemas.events.contracts import Coupon, LoyaltyProgramme, Seller
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """All that a catalog offers, by code; `currency` is None where none is set: then every product is unknown."""
+    """All that a catalog offers, by code; `currency` is None where none is set: then every product is unknown.
+
+    `document` is the catalog as it was read, empty where nobody needs it.
+    """
 
     currency: str | None = None
     by_code: Mapping[str, Product] = field(default_factory=dict)
     sellers: Mapping[str, Seller] = field(default_factory=dict)
     coupons: Mapping[str, Coupon] = field(default_factory=dict)
     loyalty: Mapping[str, LoyaltyProgramme] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, catalog: Catalog) -> "Offers":
@@ -70,12 +74,13 @@ def load_offers(path: Path | None) -> Offers:
     if path is None:
         return Offers()
     try:
-        catalog = parse_catalog(yaml.safe_load(path.read_text()))
+        document = yaml.safe_load(path.read_text())
+        catalog = parse_catalog(document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsFault(f"FAKTURO_CATALOG: {path} cannot be read: {error}") from error
     except CatalogError as error:
         raise SettingsFault(f"FAKTURO_CATALOG: {path} is refused:\n{error}") from error
-    return Offers.of(catalog)
+    return replace(Offers.of(catalog), document=document)
 
 
 def is_licensed(product: Product) -> bool:

@@ -31,6 +31,7 @@ from fakturo.consumers.contracts.history import RecordHistory
 from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.contracts.parents import find_parents
+from fakturo.consumers.contracts.price_books import PriceBooks
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import Profile
 from fakturo.consumers.contracts.reducer import DELETED, GAP, WHOLE
@@ -56,6 +57,7 @@ class Batch:
     """What one step derives, before anything is written."""
 
     roots: Sequence[Root]
+    offers: Offers
     outputs: list[tuple[str, str, str, str, Content, datetime]] = field(default_factory=list)
     problems: list[tuple[str, str, Problem, datetime]] = field(default_factory=list)
     hashes: dict[Root, bytes] = field(default_factory=dict)
@@ -71,10 +73,10 @@ class Batch:
 
 @dataclass(slots=True, kw_only=True)
 class Publication:
-    """Publishes accounts and subscriptions by one profile and one catalog."""
+    """Publishes accounts and subscriptions by one profile and the price list that holds."""
 
     profile: Profile
-    offers: Offers
+    books: PriceBooks
     defaults: AccountDefaults
     by_cuts: bool
     catalog_seen: bool = False
@@ -99,29 +101,22 @@ class Publication:
         await self._publish(tx, due, cut_at)
         return True
 
-    def replace_offers(self, offers: Offers) -> None:
-        """Take another catalog; the next step makes everything due again, under the publication lock.
-
-        To be called while the transaction that keeps the catalog holds that lock, and again with the old one where it
-        fails: which catalog was published with is remembered in the book, not here.
-        """
-        self.offers = offers
-        self.defaults = replace(self.defaults, currency=offers.currency)
-        self.catalog_seen = False
-
     async def _check_catalog(self, tx: Transaction) -> None:
-        """Make everything due again if the catalog is not the one last published with."""
+        """Make everything due again if the catalog file is not the one last published with."""
         if self.catalog_seen:
             return
-        if await due_store.catalog_changed(tx.driver, self.offers.fingerprint):
-            last_cut = await tx.driver.fetchval("SELECT cut_at FROM contracts.publication")
+        # In live operation the last cut is the end of time, and no later one would take up a mark of that time.
+        cut_at = await tx.driver.fetchval("SELECT cut_at FROM contracts.publication") if self.by_cuts else None
+        last_cut = cut_at or store.BEGINNING
+        await self.books.keep_file(tx.driver, last_cut)
+        if await due_store.catalog_changed(tx.driver, self.books.file_offers.fingerprint):
             accounts, subscriptions = self.profile.account.entity, self.profile.subscription.entity
-            await due_store.mark_all(tx.driver, accounts, subscriptions, last_cut or store.BEGINNING)
+            await due_store.mark_all(tx.driver, accounts, subscriptions, last_cut)
         else:
             self.catalog_seen = True  # only now is it certain that the marks of this catalog were committed
 
     async def _publish(self, tx: Transaction, due: Sequence[Root], cut_at: datetime) -> None:
-        batch = Batch(due)
+        batch = Batch(due, await self.books.offers_at(tx.driver, cut_at))
         order_ids = [record_id for role, record_id in due if role == "subscription"]
         account_ids = [record_id for role, record_id in due if role == "account"]
         records = await self._load_orders(tx, order_ids, cut_at)
@@ -170,6 +165,7 @@ class Publication:
         parents = await find_parents(found, self.profile, lambda ids: self._histories(tx, ids, cut_at), tx.driver)
         accounts: dict[str, AccountChanged] = {}
         arrived: list[str] = []
+        defaults = replace(self.defaults, currency=batch.offers.currency)
         for record_id in sorted(found):
             before = published.get(record_id)
             if before is None and record_id not in due:
@@ -178,7 +174,7 @@ class Publication:
             if account is None:
                 batch.lacks("account", record_id, [_not_whole(record_id)], found[record_id].recorded_at)
                 continue
-            mapped, problems = map_account(found[record_id], account, self.profile, self.defaults, parents)
+            mapped, problems = map_account(found[record_id], account, self.profile, defaults, parents)
             problems += _name_problems(record_id, names[record_id] or account, account, holders)
             taken = before is None and holders.get(account, record_id) != record_id
             if record_id in due:
@@ -209,7 +205,7 @@ class Publication:
         for records in all_records:
             order, before = records.order, published.get(records.order_id)
             account = accounts.get(str(order.value(self.profile.subscription.account))) if order else None
-            mapped, problems = map_subscription(records, account, self.offers, self.profile)
+            mapped, problems = map_subscription(records, account, batch.offers, self.profile)
             if mapped and before and mapped.account != before.account:
                 problems.append(_moved(records.order_id, before.account, mapped.account))
                 mapped = None

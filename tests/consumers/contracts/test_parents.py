@@ -106,18 +106,3 @@ async def test_a_circle_of_payers_is_a_sentence_and_what_was_published_stays(
     (sentence,) = await org.sentences()
     assert sentence.startswith("Account GROUP is billed to its parent")
     assert "whose own payers lead back to it" in sentence
-
-
-async def test_another_catalog_published_at_run_time_makes_everything_due_again(
-    crm: SimpleNamespace, offers: Offers, connect: Connect
-) -> None:
-    from dataclasses import replace
-
-    org = Org(offers, await connect())
-    await org.send([crm.record(value) for value in crm.order_of_american()])
-    await org.publish()
-    renamed = {code: replace(product, name=f"{product.name} (new)") for code, product in offers.by_code.items()}
-    org._agent._publication.replace_offers(replace(offers, by_code=renamed))
-    (subscription,) = await org.publish()
-    assert isinstance(subscription, Subscription)
-    assert [item.product_name for item in subscription.items] == ["Terminal rent (new)", "En-route contribution (new)"]
