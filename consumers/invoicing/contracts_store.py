@@ -124,8 +124,8 @@ async def lock_items_of(driver: asyncpg.Connection, account_ids: Iterable[str]) 
     return [item_row(row) for row in rows]
 
 
-async def find_due_items(driver: asyncpg.Connection, closed_at: datetime, to: datetime, limit: int) -> list[ItemRow]:
-    """Lock and return the due items of the payers of the `limit` oldest ones which this tick has not tried.
+async def find_due_items(driver: asyncpg.Connection, closed_at: datetime, at: datetime, limit: int) -> list[ItemRow]:
+    """Lock and return the due items of the payers of the `limit` oldest ones which this step has not tried.
 
     An item is due when its next period falls due by `closed_at`. Items are counted, not payers, so that the index
     gives them in order and a call costs the same however many are due.
@@ -136,7 +136,7 @@ async def find_due_items(driver: asyncpg.Connection, closed_at: datetime, to: da
         "  AND (tried_at IS NULL OR tried_at < $2) ORDER BY due_at, payer_id LIMIT $3"
         ") AND due_at <= $1 ORDER BY subscription_item FOR UPDATE",
         closed_at,
-        to,
+        at,
         limit,
     )
     return [item_row(row) for row in rows]

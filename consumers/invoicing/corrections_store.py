@@ -94,14 +94,13 @@ async def assign(driver: asyncpg.Connection, rows: Sequence[CorrectionRow]) -> N
     )
 
 
-async def ready(driver: asyncpg.Connection, at: datetime, to: datetime, limit: int) -> list[CorrectionRow]:
-    """Lock and return what is ready at `at` of the payers of the `limit` oldest ones that this tick has not tried."""
+async def ready(driver: asyncpg.Connection, at: datetime, limit: int) -> list[CorrectionRow]:
+    """Lock and return what is ready at `at` of the payers of the `limit` oldest ones that this step has not tried."""
     rows = await driver.fetch(
         "SELECT * FROM invoicing.correction WHERE payer_id IN (SELECT payer_id FROM invoicing.correction "
-        "WHERE ready_at <= $1 AND (tried_at IS NULL OR tried_at < $2) ORDER BY ready_at, payer_id LIMIT $3) "
+        "WHERE ready_at <= $1 AND (tried_at IS NULL OR tried_at < $1) ORDER BY ready_at, payer_id LIMIT $2) "
         "AND ready_at <= $1 ORDER BY subscription_item, period_start_at FOR UPDATE",
         at,
-        to,
         limit,
     )
     return [_correction(row) for row in rows]
@@ -207,7 +206,7 @@ def _line(row: asyncpg.Record) -> BilledItem:
         price_hash=row["price_hash"] or "",
         unit=row["unit"],
         kind=row["kind"],
-        account=row["account"],
+        account=row["used_by"],
         cost_centre=row["cost_centre"],
         item_period=Period(start_at=row["item_period_start_at"], end_at=row["item_period_end_at"]),
         sequence=row["sequence"],

@@ -31,10 +31,10 @@ class Book:
     billed: Mapping[tuple[str, datetime], Billed]
 
 
-async def find_groups(closed_at: datetime, at: datetime, to: datetime, tx: Transaction) -> list[DueGroup]:
-    """Return the oldest groups that are due: items by `closed_at`, corrections by `at`; the tick is `to`."""
-    items = await contracts_store.find_due_items(tx.driver, closed_at, to, ITEMS_MAX)
-    rows = await corrections_store.ready(tx.driver, at, to, ITEMS_MAX)
+async def find_groups(closed_at: datetime, at: datetime, tx: Transaction) -> list[DueGroup]:
+    """Return the oldest groups that are due: items by `closed_at`, corrections by `at`."""
+    items = await contracts_store.find_due_items(tx.driver, closed_at, at, ITEMS_MAX)
+    rows = await corrections_store.ready(tx.driver, at, ITEMS_MAX)
     payers = {row.payer_id for row in items if row.payer_id} | {row.payer_id for row in rows if row.payer_id}
     if not payers:
         return []
@@ -120,8 +120,8 @@ def missing(group: DueGroup, book: Book) -> str | None:
     return "" if waits else None
 
 
-async def mark_waiting(groups: Iterable[tuple[DueGroup, str]], to: datetime, tx: Transaction) -> None:
-    """Note that this tick found the groups waiting, and for what."""
+async def mark_waiting(groups: Iterable[tuple[DueGroup, str]], at: datetime, tx: Transaction) -> None:
+    """Note that time `at` found the groups waiting, and for what."""
     for group, sentence in groups:
-        await contracts_store.mark_tried(tx.driver, (entry.row.key for entry in group.regular), to, sentence or None)
-        await corrections_store.mark_tried(tx.driver, (entry for entry in group.entries if not entry.is_next), to)
+        await contracts_store.mark_tried(tx.driver, (entry.row.key for entry in group.regular), at, sentence or None)
+        await corrections_store.mark_tried(tx.driver, (entry for entry in group.entries if not entry.is_next), at)

@@ -103,7 +103,7 @@ class InvoicingAgent:
         at = to if news_at is None else news_at
         if await self._assignment.assign(at, tx) or await self._drafts.renew(at, tx):
             return True
-        if await self._drafts.finalize(at, tx) or await self._bill(at, to, tx):
+        if await self._drafts.finalize(at, tx) or await self._bill(at, tx):
             return True
         if news_at is None:
             return await credit_expiry.expire(to, tx)
@@ -113,9 +113,9 @@ class InvoicingAgent:
     async def flush(self, tx: Transaction) -> None:
         """Publish nothing: an invoice goes out when it is finalised."""
 
-    async def _bill(self, at: datetime, to: datetime, tx: Transaction) -> bool:
+    async def _bill(self, at: datetime, tx: Transaction) -> bool:
         """Bill the oldest groups that are due at `at`; return whether there was any."""
-        groups = await due.find_groups(at - self._grace, at, to, tx)
+        groups = await due.find_groups(at - self._grace, at, tx)
         if not groups:
             return False
         book = await due.read_book(groups, tx)
@@ -130,7 +130,7 @@ class InvoicingAgent:
             done.append(group)
             if bill is not None:
                 bills.append(bill)
-        await due.mark_waiting(waiting, to, tx)
+        await due.mark_waiting(waiting, at, tx)
         await self._finish(done, bills, at, tx)
         return True
 

@@ -118,7 +118,7 @@ _LINE_COLUMNS = (
     *("line_id", "invoice_id", "line_no", "subscription_item", "product_code", "description", "explanation"),
     *("quantity", "unit", "unit_amount", "amount_exact", "amount_minor", "period_start_at", "period_end_at"),
     *("tax_category", "tax_rate_percent", "price_hash", "item_period_start_at", "item_period_end_at", "sequence"),
-    *("kind", "counts", "rated_minor", "corrects", "corrects_invoice", "account", "cost_centre", "tax_country"),
+    *("kind", "counts", "rated_minor", "corrects", "corrects_invoice", "used_by", "cost_centre", "tax_country"),
     "prices_include_tax",
 )
 

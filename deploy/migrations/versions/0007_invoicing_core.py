@@ -123,13 +123,14 @@ ALTER TABLE invoicing.invoice DROP CONSTRAINT invoice_account_period_start_at_re
 ALTER TABLE invoicing.invoice ADD UNIQUE (account, seller_code, cost_centre, period_start_at, revision);
 
 -- `rated_minor` is the amount as rated, which corrections are measured against (an amount is net, also where prices
--- include tax). `counts` is false once a line is to be billed again, and on lines that bill no period.
+-- include tax). `used_by` is the account that used it, where a parent pays.
+-- `counts` is false once a line is to be billed again, and on lines that bill no period.
 ALTER TABLE invoicing.invoice_line
     ADD COLUMN item_period_start_at timestamptz, ADD COLUMN item_period_end_at timestamptz,
     ADD COLUMN sequence integer NOT NULL DEFAULT 1 CHECK (sequence >= 1),
     ADD COLUMN kind text NOT NULL DEFAULT 'charge', ADD COLUMN counts boolean NOT NULL DEFAULT true,
     ADD COLUMN rated_minor bigint, ADD COLUMN corrects text COLLATE "C", ADD COLUMN corrects_invoice text COLLATE "C",
-    ADD COLUMN account text COLLATE "C", ADD COLUMN cost_centre text, ADD COLUMN tax_country text,
+    ADD COLUMN used_by text COLLATE "C", ADD COLUMN cost_centre text, ADD COLUMN tax_country text,
     ADD COLUMN prices_include_tax boolean NOT NULL DEFAULT false;
 UPDATE invoicing.invoice_line l SET rated_minor = amount_minor, item_period_start_at = i.period_start_at,
     item_period_end_at = i.period_end_at FROM invoicing.invoice i WHERE i.invoice_id = l.invoice_id;
