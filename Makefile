@@ -50,6 +50,7 @@ bench: setup  ## events a second, memory and the stock baselines, in one run
 	$(BIN)/fakturo bench rate
 	$(BIN)/fakturo bench usage
 	$(BIN)/fakturo bench year
+	$(BIN)/fakturo bench invoices
 	$(BIN)/fakturo bench simulate
 
 golden: setup  ## write the golden files anew; look at the difference before you commit

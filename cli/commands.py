@@ -300,6 +300,17 @@ def bench_usage(
     raise typer.Exit(run_bench(events, as_json=as_json))
 
 
+@bench.command("invoices")
+def bench_invoices(
+    seconds: Annotated[float, typer.Option(help="How long each size is measured, in CPU seconds.")] = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how many invoices a second one core builds in the pure engine, by the number of lines."""
+    from fakturo.cli.bench.invoices import run_bench
+
+    raise typer.Exit(run_bench(seconds=seconds, as_json=as_json))
+
+
 @bench.command("simulate")
 def bench_simulate(as_json: AsJson = False) -> None:
     """Measure `fakturo simulate` over the flights year."""

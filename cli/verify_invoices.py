@@ -10,11 +10,13 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 import asyncpg
+import msgspec
 
 from fakturo.cli.verify_contracts import ExpectedSlice, expected_slices
 from fakturo.cli.verify_result import Verification, minor_digits
 from fakturo.engine.prices import Span, Usage, grouped_usage, parse_price, usage_of
 from fakturo.schemas.events.contracts import MeterDefinition
+from fakturo.schemas.events.invoices import Invoice
 
 _VALUES = {
     "count": "count(*)::numeric",
@@ -24,6 +26,7 @@ _VALUES = {
     "last": '(array_agg((e.data #>> $6::text[])::numeric ORDER BY e.at DESC, e.partition DESC, e."offset" DESC))[1]',
 }
 Key = tuple[str, datetime]
+_PLAIN = ("charge", "one_time")
 _WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
 """24 digits before the point and 24 after it."""
 
@@ -44,37 +47,72 @@ async def verify_invoices(connection: asyncpg.Connection, result: Verification) 
     usage = await _usage(connection, slices)
     expected = _lines(slices, usage)
     rows = await connection.fetch("SELECT * FROM invoicing.invoice_line ORDER BY invoice_id, line_no")
-    found = {(row["subscription_item"], row["period_start_at"]): row for row in rows}
+    found = _added_up(rows)
     for key in sorted(set(expected) | set(found)):
         _compare_line(result, key, expected.get(key), found.get(key))
     await _verify_totals(connection, result, rows, expected)
 
 
-def _compare_line(result: Verification, key: Key, expected: _Line | None, found: asyncpg.Record | None) -> None:
+def _added_up(rows: Iterable[asyncpg.Record]) -> dict[Key, _Line]:
+    """Return what the lines of each slice add up to: a correction completes what was billed before."""
+    found: dict[Key, _Line] = {}
+    for row in rows:
+        if not row["counts"]:
+            continue
+        key = (row["subscription_item"], row["period_start_at"])
+        before = found.get(key, _Line(Decimal(0), Decimal(0), 0))
+        found[key] = _Line(
+            _WIDE.add(before.quantity, row["quantity"]),
+            _WIDE.add(before.exact, row["amount_exact"]),
+            before.amount_minor + row["rated_minor"],
+        )
+    return found
+
+
+def _compare_line(result: Verification, key: Key, expected: _Line | None, found: _Line | None) -> None:
     name = f"line of {key[0]} from {key[1]:%Y-%m-%d %H:%MZ}"
     if expected is None or found is None:
-        result.compare("invoices", name, expected and expected.amount_minor, found and found["amount_minor"])
+        result.compare("invoices", name, expected and expected.amount_minor, found and found.amount_minor)
         return
-    result.compare("invoices", f"{name}: quantity", expected.quantity, found["quantity"])
-    result.compare("invoices", f"{name}: exact amount", expected.exact, found["amount_exact"])
-    result.compare("invoices", f"{name}: amount", expected.amount_minor, found["amount_minor"])
+    result.compare("invoices", f"{name}: quantity", expected.quantity, found.quantity)
+    result.compare("invoices", f"{name}: exact amount", expected.exact, found.exact)
+    result.compare("invoices", f"{name}: amount", expected.amount_minor, found.amount_minor)
 
 
 async def _verify_totals(
     connection: asyncpg.Connection, result: Verification, rows: Sequence[asyncpg.Record], expected: dict[Key, _Line]
 ) -> None:
-    taxable: dict[str, dict[tuple[str, Decimal], int]] = defaultdict(lambda: defaultdict(int))
+    """Compare the sums of each document; the tax where nothing but its own lines makes it."""
+    by_invoice: dict[str, list[asyncpg.Record]] = defaultdict(list)
     for row in rows:
-        line = expected.get((row["subscription_item"], row["period_start_at"]))
-        group = row["tax_category"], row["tax_rate_percent"]
-        taxable[row["invoice_id"]][group] += line.amount_minor if line else 0
-    for invoice in await connection.fetch("SELECT * FROM invoicing.invoice ORDER BY invoice_id"):
-        groups = taxable[invoice["invoice_id"]]
-        subtotal = sum(groups.values())
-        tax = sum(_tax(amount, rate) for (_, rate), amount in groups.items())
+        by_invoice[row["invoice_id"]].append(row)
+    for invoice in await connection.fetch("SELECT *, content::text AS document FROM invoicing.invoice ORDER BY 1"):
+        lines, document = by_invoice[invoice["invoice_id"]], msgspec.json.decode(invoice["document"], type=Invoice)
+        subtotal = sum(_line_minor(row, expected) for row in lines) + sum(
+            one.amount_minor for one in document.discounts
+        )
+        is_plain = not document.discounts and all(row["kind"] in _PLAIN and not row["corrects"] for row in lines)
+        tax = _group_taxes(lines, expected) if is_plain else sum(one.tax_minor for one in document.taxes)
         for figure, value in (("subtotal", subtotal), ("tax", tax), ("total", subtotal + tax)):
             name = f"{figure} of {invoice['invoice_id']} ({invoice['account']})"
             result.compare("invoices", name, value, invoice[f"{figure}_minor"])
+
+
+def _line_minor(row: asyncpg.Record, expected: dict[Key, _Line]) -> int:
+    """Return what a line should be: of one that corrects, or is billed again, only the sum was compared."""
+    line = expected.get((row["subscription_item"], row["period_start_at"]))
+    is_whole = row["kind"] in _PLAIN and row["sequence"] == 1 and row["counts"] and not row["prices_include_tax"]
+    return line.amount_minor if line and is_whole and row["rated_minor"] == line.amount_minor else row["amount_minor"]
+
+
+def _group_taxes(lines: Sequence[asyncpg.Record], expected: dict[Key, _Line]) -> int:
+    groups: dict[tuple[str, Decimal, str | None], int] = defaultdict(int)
+    for row in lines:
+        if row["prices_include_tax"]:
+            continue
+        groups[row["tax_category"], row["tax_rate_percent"], row["tax_country"]] += _line_minor(row, expected)
+    on_top = sum(_tax(amount, rate) for (_, rate, _), amount in groups.items())
+    return on_top + sum(row["rated_minor"] - row["amount_minor"] for row in lines if row["prices_include_tax"])
 
 
 def _tax(amount_minor: int, rate_percent: Decimal) -> int:
