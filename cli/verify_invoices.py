@@ -102,7 +102,8 @@ def _line_minor(row: asyncpg.Record, expected: dict[Key, _Line]) -> int:
     """Return what a line should be: of one that corrects, or is billed again, only the sum was compared."""
     line = expected.get((row["subscription_item"], row["period_start_at"]))
     is_whole = row["kind"] in _PLAIN and row["sequence"] == 1 and row["counts"] and not row["prices_include_tax"]
-    return line.amount_minor if line and is_whole and row["rated_minor"] == line.amount_minor else row["amount_minor"]
+    found: int = row["amount_minor"]
+    return line.amount_minor if line and is_whole else found
 
 
 def _group_taxes(lines: Sequence[asyncpg.Record], expected: dict[Key, _Line]) -> int:
@@ -112,7 +113,8 @@ def _group_taxes(lines: Sequence[asyncpg.Record], expected: dict[Key, _Line]) ->
             continue
         groups[row["tax_category"], row["tax_rate_percent"], row["tax_country"]] += _line_minor(row, expected)
     on_top = sum(_tax(amount, rate) for (_, rate, _), amount in groups.items())
-    return on_top + sum(row["rated_minor"] - row["amount_minor"] for row in lines if row["prices_include_tax"])
+    inside: int = sum(row["rated_minor"] - row["amount_minor"] for row in lines if row["prices_include_tax"])
+    return on_top + inside
 
 
 def _tax(amount_minor: int, rate_percent: Decimal) -> int:
