@@ -16,10 +16,11 @@ from decimal import Decimal
 from itertools import pairwise
 
 from fakturo.engine.catalog import price_at
-from fakturo.engine.money import ZERO
+from fakturo.engine.explanations import Phrase, settled
+from fakturo.engine.money import ZERO, exponent_of
 from fakturo.engine.periods import Period, Zone, first_instant, local_date
 from fakturo.engine.prices import Price, Usage, parse_price, usage_of
-from fakturo.engine.rating import RateRequest
+from fakturo.engine.rating import RateRequest, RateResult
 from fakturo.engine.schedule import NEXT_PERIOD, is_one_time, regular_period
 from fakturo.schemas.events.contracts import ItemTerms, PriceVersion, SubscriptionItem
 
@@ -101,6 +102,13 @@ def request_of(part: ItemSlice, period: Period, zone: Zone, usage: Usage | None 
         final=part.final,
         unit=unit or "units",
     )
+
+
+def explained(part: ItemSlice, result: RateResult, quantity: Decimal) -> tuple[Phrase, ...]:
+    """Return what explains the slice: how its amount came about; in a trial, that it is one, and the quantity."""
+    if not part.trial:
+        return result.phrases
+    return (settled(("usage", quantity, result.unit, ("trial",)), exponent_of(result.currency)),)
 
 
 def terms_at(terms: Sequence[ItemTerms], on: date) -> ItemTerms:

@@ -12,7 +12,7 @@ from fakturo.consumers.invoicing.corrections_store import Billed
 from fakturo.consumers.invoicing.due import Book
 from fakturo.consumers.invoicing.groups import DueGroup, Entry, Payer
 from fakturo.consumers.invoicing.line_taxes import line_tax_of, notes_on_tax
-from fakturo.engine.contracts import item_slices, request_of
+from fakturo.engine.contracts import explained, item_slices, request_of
 from fakturo.engine.corrections import outstanding
 from fakturo.engine.explanations import explain
 from fakturo.engine.invoicing import BilledItem, InvoiceHead, net_items
@@ -165,7 +165,7 @@ def _licensed(entry: Entry, account: AccountVersion, tax: LineTax, payer: Payer)
     requests = [request_of(part, entry.period, zone, usage_of(part.terms.quantity), item.unit or "") for part in slices]
     lines = []
     for part, result in zip(slices, rate_slices(requests), strict=True):
-        phrases = result.phrases
+        phrases = explained(part, result, result.quantity)
         lines.append(
             BilledItem(
                 subscription_item=item.subscription_item,

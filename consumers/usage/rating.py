@@ -13,11 +13,11 @@ from decimal import Decimal
 from fakturo.consumers.usage.folding import dimensions_text, dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
 from fakturo.consumers.usage.statement_store import Group, SliceTotal
-from fakturo.engine.contracts import request_of
+from fakturo.engine.contracts import explained, request_of
 from fakturo.engine.errors import PriceError
-from fakturo.engine.explanations import explain, settled
+from fakturo.engine.explanations import explain
 from fakturo.engine.meters import Aggregation
-from fakturo.engine.money import ZERO, exact_amount, exact_context, exponent_of
+from fakturo.engine.money import ZERO, exact_amount, exact_context
 from fakturo.engine.prices import NO_USAGE, Step, Usage, grouped_usage, usage_of
 from fakturo.engine.rating import RateRequest, RateResult, rate
 from fakturo.engine.schedule import version_at
@@ -160,9 +160,7 @@ def _slice(due: DueItem, stretch: Stretch, counted: Usage, billed: Usage | None,
     """Return the slice with what was used in it alone, and with the amount that it adds to what was billed."""
     part = stretch.part
     own = counted if billed is None else _own(due, counted, billed)
-    phrases = result.phrases
-    if part.trial:
-        phrases = (settled(("usage", own.quantity, result.unit, ("trial",)), exponent_of(due.currency)),)
+    phrases = explained(part, result, own.quantity)
     locale = version_at(due.versions, due.period.end_at).locale
     return RatedSlice(
         period=PeriodBounds(start=part.period.start_at, end=part.period.end_at),

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakturo.engine.contracts import active_period, item_slices, request_of
+from fakturo.engine.contracts import active_period, explained, item_slices, request_of
+from fakturo.engine.explanations import explain
 from fakturo.engine.modifiers import Proration
 from fakturo.engine.periods import Period, date_period, first_instant
 from fakturo.engine.prices import usage_of
@@ -62,6 +63,14 @@ def test_a_trial_costs_nothing_and_the_day_after_it_costs() -> None:
     assert [part.trial for part in item_slices(tried, MARCH, ZONE, "EUR")] == [True, False]
     assert amounts(tried) == ["0.00", "17.00"]
     assert amounts(item(date(2026, 3, 1), trial_until_on=date(2026, 5, 1))) == ["0.00"]
+
+
+def test_a_trial_is_explained_in_the_customers_language() -> None:
+    (part,) = item_slices(item(date(2026, 3, 1), trial_until_on=date(2026, 5, 1)), MARCH, ZONE, "EUR")
+    (result,) = rate_slices([request_of(part, MARCH, ZONE, usage_of(3), "seats")])
+    phrases = explained(part, result, result.quantity)
+    assert explain(phrases, "en") == "3 seats: trial period, nothing to pay"
+    assert explain(phrases, "de") == "3 seats: Probezeit, nichts zu zahlen"
 
 
 def test_usage_in_a_trial_costs_nothing_and_takes_no_tier() -> None:
