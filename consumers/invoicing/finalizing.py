@@ -12,7 +12,7 @@ from datetime import datetime
 
 from msgspec import structs
 
-from fakturo.consumers.invoicing import discounts, invoice_store, wallets
+from fakturo.consumers.invoicing import discounts, invoice_store, receivables, wallets
 from fakturo.consumers.invoicing.billing import Bill
 from fakturo.consumers.invoicing.invoice_store import CREDIT_NOTE, INVOICE, Issued, RevisionKey
 from fakturo.consumers.runtime.metrics import INVOICES
@@ -66,6 +66,7 @@ async def finalize(bills: Sequence[Bill], at: datetime, tx: Transaction) -> None
     await invoice_store.add_positions(tx.driver, moves)
     for document, one in zip(documents, made, strict=True):
         publish(document, one.bill.group.due_at, tx)
+        await receivables.settle_at_issue(document, one.bill.group.due_at, tx)
 
 
 async def with_revisions(bills: Sequence[Bill], tx: Transaction) -> list[Bill]:

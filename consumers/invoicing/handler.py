@@ -16,6 +16,7 @@ from fakturo.consumers.invoicing import (
     due,
     finalizing,
     news_store,
+    receivables,
     requests,
     statement_store,
 )
@@ -39,6 +40,9 @@ NEWS_MAX = 500
 """How many pieces of news take hold in one transaction."""
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+ANSWERED = frozenset({topics.REQUESTS.name, topics.LEDGER.name})
+"""What is done when it comes; all else takes hold at a tick."""
 
 News = tuple[Record, str, object, datetime]
 """A record, its kind, its content and when it was recorded."""
@@ -69,12 +73,14 @@ class InvoicingAgent:
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Keep the contracts and statements of `batch`, and do what is asked for."""
-        await requests.apply([record for record in batch if record.topic == topics.REQUESTS.name], tx)
+        asked = [record for record in batch if record.topic == topics.REQUESTS.name]
+        await requests.apply(asked, self._seller, tx)
+        await receivables.apply([record for record in batch if record.topic == topics.LEDGER.name], tx)
         news: list[News] = []
         running: list[News] = []
         finals: list[tuple[UsageRated, datetime]] = []
         for record in batch:
-            event = None if record.topic == topics.REQUESTS.name else _read(record, tx)
+            event = None if record.topic in ANSWERED else _read(record, tx)
             if event is None:
                 continue
             recorded_at = event.recordedat or record.recorded_at
@@ -106,7 +112,7 @@ class InvoicingAgent:
         if await self._drafts.finalize(at, tx) or await self._bill(at, tx):
             return True
         if news_at is None:
-            return await credit_expiry.expire(to, tx)
+            return await credit_expiry.expire(to, tx) or await requests.release(self._seller, tx)
         await self._changes.apply(await news_store.take(tx.driver, news_at, NEWS_MAX), tx)
         return True
 
