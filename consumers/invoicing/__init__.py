@@ -8,5 +8,6 @@ Owns    Postgres schema `invoicing`: final statements, invoices, lines, the numb
 Fails   an event that cannot be read: dead letter. A final statement that has not come: the account's period waits and
         stands in `invoicing.pending`; nothing is billed around it.
 
-Flow    handler -> requests -> credit_requests, life ; journals -> receivables ; time -> handler.advance -> billing (engine) -> store -> outbox.
+Flow    handler -> requests -> credit_requests, life; journals -> receivables;
+        time -> handler.advance -> changes, due, billing, finalizing, drafts -> outbox.
 """
