@@ -134,7 +134,7 @@ class RateResult:
         return explain(self.phrases)
 
     def _parts(self) -> tuple[Part, ...]:
-        parts = (*self._group_parts(), *self.total.parts)
+        parts = (*self.total.parts, *self._group_parts())
         if self.before is None:
             return parts
         phrase = ("billed", round_amount(self.before.amount, self.currency))
