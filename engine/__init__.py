@@ -10,6 +10,7 @@ Order of the steps, and the file of each::
     time ─────────▶ schedule    which period of an item is billed next
     slice, usage ─▶ rating      price(total) - price(billed), rounded once, with its sentence
                     └ prices/   one file a model; modifiers before and after it
+    JSON line ────▶ rate_lines/ the same for a price and a usage that stand in one line: `fakturo rate`
     lines ────────▶ invoicing   sums, tax (tax), due date, ids that derive from content
     invoice, payment ▶ postings journal lines that sum to 0
     sums ─────────▶ kpi         revenue, lifetime value, DSO, payment delay
