@@ -53,9 +53,12 @@ class Lifecycle:
     def end_of(self, item: SubscriptionItem) -> date | None:
         """Return when the item's service ends at the latest, None where nothing ends it."""
         ends = earliest(item.service_end_on, self.closed_on)
-        if self.cancelled_on is None or is_one_time(item):
+        if self.cancelled_on is None:
             return ends
-        at_once = self.cancel_at == NOW or self.cancelled_on <= item.service_start_on
+        never_began = self.cancelled_on <= item.service_start_on
+        if is_one_time(item) and not never_began:
+            return ends
+        at_once = self.cancel_at == NOW or never_began
         return earliest(ends, self.cancelled_on if at_once else period_end_on(item, self.cancelled_on))
 
 

@@ -87,7 +87,7 @@ def _product(code: str, row: Reader, context: Context) -> Product:
         other_prices=versions,
         billing_months=_billing_months(row),
         anchor=_anchor(row),
-        trial_days=whole(row, "trial_days", low=1, high=3650, default=0),
+        trial_days=whole(row, "trial_days", low=0, high=3650, default=0),
         price_change=row.choice("price_change", (IMMEDIATE, NEXT_PERIOD), default=IMMEDIATE),
         allowance_months=_allowance_months(row),
     )

@@ -256,6 +256,16 @@ def test_an_order_is_cancelled_now_or_at_the_end_of_its_period_or_term(
     assert (subscription.items[0].service_end_on, subscription.ended_on) == (item_end, order_end)
 
 
+@pytest.mark.parametrize(("service_on", "charged"), [("2026-05-09", True), ("2026-05-10", False)])
+def test_a_one_time_charge_outlives_a_cancellation_only_if_it_fell_due_before(
+    crm: SimpleNamespace, service_on: str, charged: bool
+) -> None:
+    org = Org(crm, ServiceDate=service_on, Fakturo_Billing_Months__c="0")
+    org.set("Order", "2026-04-01", Fakturo_Cancel_On__c="2026-05-10")
+    subscription, _ = org.map()
+    assert [item.service_end_on for item in (subscription.items if subscription else ())] == [None] * charged
+
+
 def test_an_unclear_cancellation_is_said_and_not_followed(crm: SimpleNamespace) -> None:
     org = Org(crm).set("Order", "2026-04-01", Fakturo_Cancel_On__c="2026-05-10", Fakturo_Cancel_At__c="soon")
     subscription, problems = org.map()
