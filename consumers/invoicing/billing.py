@@ -108,7 +108,9 @@ def _known_at(group: DueGroup, book: Book) -> datetime:
 
 def _outstanding(entry: Entry, book: Book, payer: Payer) -> Sequence[BilledItem]:
     """Return the lines that bring what was billed of the entry's period to what it should be."""
-    should = [] if entry.row.removed else _should(entry, book, payer)
+    if entry.row.removed:
+        return []  # taken off its subscription: billed no more, and what was billed stays
+    should = _should(entry, book, payer)
     billed = book.billed.get(entry.key, Billed())
     if entry.row.item.meter is not None and entry.key not in book.statements:
         return []  # nothing says what it should be

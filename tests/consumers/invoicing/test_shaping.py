@@ -8,9 +8,11 @@ import asyncpg
 import pytest
 from msgspec import structs
 
-from fakturo.consumers.invoicing import drafts_store
+from fakturo.consumers.invoicing import corrections_store, drafts_store
+from fakturo.consumers.invoicing.corrections_store import CorrectionRow
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.engine.periods import Period
 from fakturo.schemas.events.contracts import ItemTerms, PriceVersion, Seller
 from fakturo.schemas.events.invoices import Invoice
 from tests.consumers.invoicing.conftest import (
@@ -278,3 +280,26 @@ async def test_the_book_refuses_a_second_line_of_one_slice_and_sequence(desk: De
             "INSERT INTO invoicing.invoice_line SELECT (l).* FROM (SELECT jsonb_populate_record(l, "
             '\'{"line_id": "lin_other", "line_no": 9}\') AS l FROM invoicing.invoice_line l) again'
         )
+
+
+async def test_lines_that_count_no_more_are_billed_again_on_an_invoice_that_names_the_void_one(desk: Desk) -> None:
+    """What a void with reissue does: the same 15,000.00 again, known on 10 February, with a line id of its own."""
+    await desk.take(account("UA"), subscription("UA", item("seat")))
+    (void,) = await desk.tick(month(2))
+    known_at = month(2) + 9 * DAY
+    await desk.connection.execute("UPDATE invoicing.invoice_line SET counts = false")
+    period = Period(start_at=month(1), end_at=month(2))
+    row = CorrectionRow(item="seat", period=period, known_at=known_at, at_once=True, reissues=void.invoice_id)
+    await corrections_store.mark(desk.connection, [row])
+    (again,) = await desk.tick(known_at + DAY)
+    assert (lines(again), again.reissues, again.issue_date) == (
+        [("charge", "seat", 1_500_000)], void.invoice_id, date(2013, 2, 10),
+    )  # fmt: skip
+    assert again.lines[0].line_id != void.lines[0].line_id
+    assert (void.revision, again.revision) == (1, 2)
+
+
+async def test_an_item_that_cannot_be_scheduled_waits_and_says_so_while_others_go_on(desk: Desk) -> None:
+    odd = item("odd", anchor_on=date(9999, 12, 31), service_start_on=date(9999, 12, 31))
+    await desk.take(account("UA"), subscription("UA", odd, item("seat")))
+    assert len(await desk.tick(month(2))) == 1
