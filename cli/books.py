@@ -14,6 +14,7 @@ from rich.table import Table
 from fakturo.cli.connect import read_books
 from fakturo.cli.output import amount_text, console, errors, print_json, print_rows
 from fakturo.schemas.events.invoices import Invoice
+from fakturo.schemas.events.usage import UsageRated
 
 
 def list_invoices(home: Path, account: str | None, *, as_json: bool) -> None:
@@ -92,6 +93,7 @@ def show_statement(home: Path, account: str, *, as_json: bool) -> int:
 
 
 def _statement(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
+    content = msgspec.json.decode(row["content"], type=UsageRated)
     return {
         "product": row["product_name"],
         "period_start": row["period_start_at"],
@@ -103,6 +105,8 @@ def _statement(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
         "after": _plain(row["next_tier_remaining"]),
         "as_of": row["as_of"],
         "final": "yes" if row["final"] else "no",
+        "revision": row["revision"],
+        "how_it_came_about": "; ".join(one.explanation for one in content.slices) or "nothing to bill",
     }
 
 
