@@ -2,8 +2,9 @@
 
 Reads   billing.contracts (accounts, subscriptions), billing.usage (any event that a meter of its account counts)
 Writes  billing.rated (fakturo.usage.rated.v1: running, final, and final again where a contract is learned late)
-Owns    Postgres schema `usage`: raw events with their identity, totals by quarter hour, statements, what was final and what has to
-        be rated again, and what of the contracts it needs: accounts, meters, metered items with the period that is next
+Owns    Postgres schema `usage`: raw events with their identity, totals by quarter hour, statements, what was
+        stated for good and what is to be rated again, and what of the contracts it needs: accounts, meters, metered
+        items with the period that is next
 Fails   a bad event, or a known identity with another payload: dead letter, claims no identity. An event whose account
         or meter is not known: parked until the contract arrives. An event whose period has closed: stored as late,
         in no total.
