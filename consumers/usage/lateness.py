@@ -6,7 +6,7 @@ Rule      an event is late for a meter if it lies before the oldest period of th
           (`Cadence`): calendar months, unless a contract says otherwise. An event that is late for each meter that
           counts it is late; one that is late for some counts for the others alone.
 Holds     it depends on the contract and the watermark, never on what was already finalized: two runs agree.
-Source    PRICING.md, Periods; docs/adr/0017.
+Source    PRICING.md, Periods; docs/adr/0017-usage-revisions.md.
 """
 
 from dataclasses import dataclass, field
