@@ -167,6 +167,14 @@ def kpi(
 
 
 @app.command()
+def preview(account: str, home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Show an account's next invoice as it stands now and, at the present pace, at its period's end."""
+    from fakturo.cli.preview.command import run_preview
+
+    raise typer.Exit(run_preview(home, account, as_json=as_json))
+
+
+@app.command()
 def simulate(
     catalog: Annotated[Path, typer.Option(help="The price list to try (YAML).", exists=True, dir_okay=False)],
     start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the history.")],

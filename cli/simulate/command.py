@@ -10,16 +10,16 @@ import asyncpg
 import yaml
 
 from fakturo.cli.connect import read_books
+from fakturo.cli.history import books
+from fakturo.cli.history.periods import PricedPeriod, priced_period, read_usage
 from fakturo.cli.output import console, errors, print_json, print_rows
-from fakturo.cli.simulate import history
-from fakturo.cli.simulate.repricing import PricedPeriod, periods_of, priced_period, repriced, wanted_totals
+from fakturo.cli.simulate.repricing import periods_of, repriced
 from fakturo.cli.simulate.result import Customer, Simulation
 from fakturo.engine.catalog import Catalog, parse_catalog
 from fakturo.engine.errors import CatalogError, PriceError
-from fakturo.engine.meters import Aggregation
 from fakturo.schemas.events.contracts import SubscriptionItem
 
-Pair = tuple[history.SoldItem, PricedPeriod, PricedPeriod]
+Pair = tuple[books.SoldItem, PricedPeriod, PricedPeriod]
 """A billing period at the item's own prices, and at the new list's."""
 
 
@@ -52,13 +52,13 @@ def run_simulate(
 
 async def simulate(connection: asyncpg.Connection, catalog: Catalog, start_on: date, end_on: date) -> Simulation:
     """Return what the customers would have paid for the billing periods that begin in [start_on, end_on)."""
-    pairs, kept = _pairs(await history.sold_items(connection), catalog, start_on, end_on)
-    await _total(connection, [one for _, *both in pairs for one in both])
+    pairs, kept = _pairs(await books.sold_items(connection), catalog, start_on, end_on)
+    await read_usage(connection, [one for _, *both in pairs for one in both])
     result = Simulation(start_on=start_on, end_on=end_on, catalog_hash=catalog.hash, kept_products=tuple(sorted(kept)))
     result.periods = len(pairs)
-    names = await history.customer_names(connection)
+    names = await books.customer_names(connection)
     customers: dict[tuple[str, str], Customer] = {}
-    billed = await history.billed_minor(
+    billed = await books.billed_minor(
         connection, [(sold.item.subscription_item, current.period) for sold, current, _ in pairs]
     )
     for (sold, current, simulated), billed_minor in zip(pairs, billed, strict=True):
@@ -74,7 +74,7 @@ async def simulate(connection: asyncpg.Connection, catalog: Catalog, start_on: d
 
 
 def _pairs(
-    sold_items: list[history.SoldItem], catalog: Catalog, start_on: date, end_on: date
+    sold_items: list[books.SoldItem], catalog: Catalog, start_on: date, end_on: date
 ) -> tuple[list[Pair], set[str]]:
     pairs: list[Pair] = []
     kept: set[str] = set()
@@ -87,14 +87,6 @@ def _pairs(
             for period in periods_of(sold, start_on, end_on)
         ]
     return pairs, kept
-
-
-async def _total(connection: asyncpg.Connection, found: list[PricedPeriod]) -> None:
-    for wanted in wanted_totals(found):
-        meter, stretches = wanted.meter, wanted.stretches
-        if wanted.singly or not await history.total_rollups(connection, meter, stretches):
-            weighted = meter.aggregation == Aggregation.WEIGHTED_SUM
-            await history.read_events(connection, meter, stretches, since_ever=weighted)
 
 
 def _add(customer: Customer, current: PricedPeriod, simulated: PricedPeriod, result: Simulation) -> None:

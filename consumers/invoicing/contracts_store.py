@@ -142,6 +142,16 @@ async def find_due_items(driver: asyncpg.Connection, closed_at: datetime, at: da
     return [item_row(row) for row in rows]
 
 
+async def find_coming_items(driver: asyncpg.Connection, payer_id: str) -> list[ItemRow]:
+    """Return the items that a payer's next documents are about, by id."""
+    rows = await driver.fetch(
+        f"SELECT {_COLUMNS} FROM invoicing.subscription_item WHERE payer_id = $1 AND due_at IS NOT NULL "  # noqa: S608
+        "ORDER BY subscription_item",
+        payer_id,
+    )
+    return [item_row(row) for row in rows]
+
+
 async def next_due(driver: asyncpg.Connection, payer_ids: Iterable[str]) -> dict[tuple[str, str, str, str], datetime]:
     """Return (payer, currency, seller, cost centre) -> when its next invoice falls due, as the pointers stand."""
     rows = await driver.fetch(

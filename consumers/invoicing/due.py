@@ -7,7 +7,7 @@ Rule      a group has one payer, seller, currency, instant, and cost centre wher
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from fakturo.consumers.invoicing import contracts_store, corrections_store, statement_store
 from fakturo.consumers.invoicing.corrections_store import Billed, CorrectionRow
@@ -16,6 +16,9 @@ from fakturo.consumers.invoicing.statement_store import Statements
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.engine.schedule import version_at
 from fakturo.schemas.events.contracts import AccountChanged, Subscription
+
+EVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than anything that is ready."""
 
 ITEMS_MAX = 1000
 """How many due items one transaction looks for; it bills their payers."""
@@ -49,6 +52,20 @@ async def find_groups(closed_at: datetime, at: datetime, tx: Transaction) -> lis
     entries += _corrections(rows, corrected, {entry.key for entry in entries})
     accounts = await contracts_store.find_accounts(tx.driver, payers)
     return oldest_groups(entries, accounts)
+
+
+async def coming_groups(payer_id: str, tx: Transaction) -> list[DueGroup]:
+    """Return the next document of a payer for each seller, currency and cost centre, due or not."""
+    items = await contracts_store.find_coming_items(tx.driver, payer_id)
+    rows = await corrections_store.ready_of(tx.driver, [payer_id], EVER)
+    entries = [
+        Entry(row=row, period=row.period, payer_id=payer_id, due_at=row.due_at)
+        for row in items
+        if row.period is not None and row.due_at is not None
+    ]
+    corrected = await contracts_store.find_items(tx.driver, (row.item for row in rows))
+    entries += _corrections(rows, corrected, {entry.key for entry in entries})
+    return oldest_groups(entries, await contracts_store.find_accounts(tx.driver, [payer_id]))
 
 
 def _corrections(

@@ -48,6 +48,22 @@ News = tuple[Record, str, object, datetime]
 """A record, its kind, its content and when it was recorded."""
 
 
+def seller_of(settings: Settings) -> Seller:
+    """Return the seller of the settings, who issues what no contract names a seller for; its code is ""."""
+    return Seller(
+        code="",
+        name=settings.seller_name,
+        country=settings.seller_country,
+        timezone=settings.seller_timezone,
+        invoice_series=settings.invoice_series,
+        credit_note_series=settings.credit_note_series,
+        vat_id=settings.seller_vat_id or None,
+        address=settings.seller_address or None,
+        tax_registrations=settings.seller_tax_registrations,
+        tax_rounding=settings.seller_tax_rounding,
+    )
+
+
 class InvoicingAgent:
     """Contracts and final statements in, invoices out."""
 
@@ -55,18 +71,7 @@ class InvoicingAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._grace = timedelta(seconds=settings.grace_seconds)
-        self._seller = Seller(
-            code="",
-            name=settings.seller_name,
-            country=settings.seller_country,
-            timezone=settings.seller_timezone,
-            invoice_series=settings.invoice_series,
-            credit_note_series=settings.credit_note_series,
-            vat_id=settings.seller_vat_id or None,
-            address=settings.seller_address or None,
-            tax_registrations=settings.seller_tax_registrations,
-            tax_rounding=settings.seller_tax_rounding,
-        )
+        self._seller = seller_of(settings)
         self._changes = Changes(settings.billing_until)
         self._assignment = Assignment(at_once=settings.corrections == "at_once", grace=self._grace)
         self._drafts = Drafts(review=timedelta(seconds=settings.review_seconds), seller=self._seller)

@@ -85,6 +85,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         home.run("down")
 
 
+def test_the_next_invoice_is_shown_as_it_stands_and_at_the_present_pace(home: Home) -> None:
+    (outlook,) = home.json("preview", "A-100")
+    assert (outlook["as_of"], outlook["due_at"]) == ("2026-06-11T00:00:00Z", "2026-06-30T22:00:00Z")
+    # 130 calls: 100 at 2.00, 30 at 1.50, 25 % tax.
+    now, forecast = outlook["now"], outlook["forecast"]
+    assert (now["status"], now["number"], now["subtotal_minor"], now["total_minor"]) == ("draft", None, 245_00, 306_25)
+    # 242 of the 720 hours of June are gone: 130 x 720 / 242 = 386.77685950413 calls, so 200 and 286.776... at 1.50.
+    assert forecast["lines"][0]["quantity"] == "386.776859504132"
+    assert (forecast["subtotal_minor"], forecast["tax_minor"], forecast["total_minor"]) == (630_17, 157_54, 787_71)
+    assert "630.17" in home.run("preview", "A-100")
+    assert "is not known" in home.run("preview", "NOBODY", status=1)
+
+
 def test_dead_letters_are_listed_shown_mended_and_set_aside_and_the_mended_one_is_billed(
     home: Home, tmp_path: Path
 ) -> None:

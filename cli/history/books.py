@@ -1,6 +1,6 @@
 """What was sold to whom, and what of it was used: read from the books, never changed.
 
-Place     contracts.published, usage.rollup, usage.event, invoicing.invoice_line -> [this] -> repricing.
+Place     contracts.published, usage.rollup, usage.event, invoicing.invoice_line -> [this] -> periods, simulate.
 Totals    of a meter that the usage agent has totalled come from its quarter-hour rollups; of one that only the new list
           knows, and where single events are rated, from the raw events. Events that came late count in neither.
 """

@@ -1,6 +1,6 @@
 """What was used in a stretch, as the price language takes it. Pure.
 
-Place     history's rollups or raw events -> [this] -> repricing.
+Place     the books' rollups or raw events -> [this] -> periods.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from fakturo.cli.simulate.history import Stretch
+from fakturo.cli.history.books import Stretch
 from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import MeasuredEvent, Meter, StreamedUsage, aggregate
 from fakturo.engine.money import ZERO, exact_context
