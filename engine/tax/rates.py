@@ -6,10 +6,13 @@ Names     `standard`; `reduced` and `reduced_2` are in the order of the Commissi
           country merged two rates both names stay. `super_reduced` is below 5 %. `zero` is 0 everywhere.
 Holds     the rates of a country as a whole. What belongs to which rate, and the islands and enclaves with rates of
           their own (Canary Islands, Madeira, Corsica, ...), the price list says itself: its `rates` go first.
-Source    European Commission, DG TAXUD, "VAT rates applied in the Member States of the European Union", editions of
-          January 2014, January 2015 and June 2021 (section VIII, their evolution), and since then the Taxes in Europe
-          Database (TEDB). DE 2020: Zweites Corona-Steuerhilfegesetz, art. 3. GB: HMRC, VAT rates. CH: art. 25 MWSTG
-          (ESTV). NO: Stortingets vedtak om merverdiavgift (Skatteetaten).
+Source    Standard rates: European Commission, DG TAXUD, "VAT rates applied in the Member States of the European Union"
+          (June 2021, section VIII, their evolution) and its Taxes in Europe Database (TEDB), both as transcribed in
+          github.com/vatnode/eu-vat-rates-data, data/eu-vat-rates-history.json of 2026-09-23; DE 2020: Zweites
+          Corona-Steuerhilfegesetz, art. 3. Reduced rates: the Commission's lists of 2014 and 2021 as reprinted by
+          regfollower.com and easytax.co, github.com/ibericode/vat-rates, and notices of the changes (LT: Law XV-287).
+          GB, CH and NO: HMRC, ESTV and Skatteetaten, not checked against their own tables. Check a reduced rate before
+          you rely on it, and put it into `rates`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -54,7 +54,7 @@ def tax(rate: str, *, included: bool = False, category: str = "standard") -> Lin
     return LineTax(category=category, rate_percent=Decimal(rate), prices_include_tax=included)
 
 
-# The Commission's booklet (June 2021, section VIII) and TEDB; Germany's 2020 half year: Zweites
+# The Commission's booklet (June 2021, section VIII) and TEDB, as engine/tax/rates.py says; Germany's 2020: Zweites
 # Corona-Steuerhilfegesetz, art. 3. Each on the last day of the old rate and the first of the new one.
 @pytest.mark.parametrize(
     ("country", "category", "on", "rate"),
@@ -89,7 +89,7 @@ def test_a_rate_holds_from_its_day_on(country: str, category: str, on: date, rat
     assert rate_of(country, category, on) == Decimal(rate)
 
 
-# The list of standard rates of the Commission's page "VAT rules and rates: standard, special & reduced rates", 2026.
+# The rates in force in 2026 by the same history of the booklet and TEDB, each country's last row.
 STANDARD_2026 = (
     "AT20 BE21 BG20 CY19 CZ21 DE19 DK25 EE24 EL24 ES21 FI25.5 FR20 HR25 HU27 IE23 IT22 LT21 LU17 LV21 MT18 NL21 "
     "PL23 PT23 RO21 SE25 SI22 SK23"
@@ -120,7 +120,7 @@ def test_the_price_lists_own_rate_goes_first_from_its_day_on() -> None:
     assert rate_of("US", "standard", ON) is None
 
 
-# Sample numbers that the national authorities and python-stdnum's documentation publish; the second of each pair has
+# Sample numbers of python-stdnum's documentation; the second of each pair has
 # one digit changed, so that its check digit is wrong.
 @pytest.mark.parametrize(
     ("good", "bad", "country"),
