@@ -29,6 +29,7 @@ from fakturo.schemas.events.requests import (
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TAX = LineTax(category="standard", rate_percent=Decimal(20))
+SELLER = Seller(code="", name="Us", country="DK")
 TYPES = {
     CouponGrant: COUPON_GRANT_REQUESTED,
     CreditGrant: CREDIT_GRANT_REQUESTED,
@@ -96,7 +97,7 @@ class Till:
             number=f"INV-{account}-{next(self.numbers)}" if hold else None, recorded_at=month(number).end_at,
         )  # fmt: skip
         payer = Payer(
-            account_id=account, version=_version(account), seller=Seller(code="", name="Us", country="DK"),
+            account_id=account, version=_version(account), seller=SELLER,
             currency=currency, due_at=month(number).end_at, subscriptions=by,
         )  # fmt: skip
         tx = self.transaction()
@@ -122,7 +123,7 @@ class Till:
         """Hand in requests, as `billing.requests` brings them, in one batch."""
         tx = self.transaction()
         async with self.connection.transaction():
-            await requests.apply([self._record(one) for one in asked], tx)
+            await requests.apply([self._record(one) for one in asked], SELLER, tx)
         self._keep(tx)
         return tx
 
