@@ -62,9 +62,8 @@ def priced(usage: Usage, model: Model, modifiers: Modifiers) -> Priced:
     if model.rates_events or modifiers.per_event:
         return _of_events(usage, model, modifiers)
     total = usage.quantity
-    if usage.events is not None and modifiers.increments is None and model.amounts is Amounts.UNREAD:
-        pass  # the total is the meter's, which need not be the sum of the events
-    elif modifiers.increments is not None or model.amounts is not Amounts.UNREAD:
+    if modifiers.increments is not None or model.amounts is not Amounts.UNREAD:
+        # Else the total is the meter's, which need not be the sum of the events.
         values = [priced_quantity(event, model.amounts, modifiers) for event in events_of(usage)]
         total = checked_total(sum(values, ZERO))
     if not modifiers.change_quantities and total == usage.quantity:
