@@ -1,4 +1,4 @@
-"""The commands that read the books: invoices, statement, ledger, kpi.
+"""The commands that read the books: statement, ledger, kpi (invoices are a file of their own).
 
 Place     Postgres, one read-only snapshot -> [this] -> a table for a person or JSON for a program.
 """
@@ -9,72 +9,10 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from rich.table import Table
 
 from fakturo.cli.connect import read_books
-from fakturo.cli.output import amount_text, console, errors, print_json, print_rows
-from fakturo.schemas.events.invoices import Invoice
+from fakturo.cli.output import amount_text, console, errors, print_rows
 from fakturo.schemas.events.usage import UsageRated
-
-
-def list_invoices(home: Path, account: str | None, *, as_json: bool) -> None:
-    """List invoices, oldest first, with what is still open of each."""
-    rows = read_books(
-        home,
-        lambda connection: connection.fetch(
-            "SELECT i.number, i.account, i.issue_on, i.due_on, i.currency, i.total_minor, l.open_minor, i.invoice_id "
-            "FROM invoicing.invoice i LEFT JOIN ledger.invoice l USING (invoice_id) "
-            "WHERE $1::text IS NULL OR i.account = $1 ORDER BY i.period_end_at, i.number",
-            account,
-        ),
-    )
-    shown = [
-        {
-            **{name: row[name] for name in ("number", "account", "issue_on", "due_on", "currency")},
-            "total": amount_text(row["total_minor"], row["currency"], grouped=not as_json),
-            "open": _amount(row["open_minor"], row["currency"], grouped=not as_json),
-            "invoice_id": row["invoice_id"],
-        }
-        for row in rows
-    ]
-    print_rows("Invoices", shown, empty="There are no invoices.", as_json=as_json)
-
-
-def show_invoice(home: Path, wanted: str, *, as_json: bool) -> int:
-    """Print one invoice by id or number; return the exit status."""
-    content = read_books(
-        home,
-        lambda connection: connection.fetchval(
-            "SELECT content::text FROM invoicing.invoice WHERE invoice_id = $1 OR number = $1", wanted
-        ),
-    )
-    if content is None:
-        errors.print(f"fakturo invoices: there is no invoice {wanted}")
-        return 1
-    invoice = msgspec.json.decode(content, type=Invoice)
-    if as_json:
-        print_json(invoice)
-    else:
-        _print_invoice(invoice)
-    return 0
-
-
-def _print_invoice(invoice: Invoice) -> None:
-    currency = invoice.currency
-    console.print(f"[bold]Invoice {invoice.number}[/bold] of {invoice.issue_date}, due {invoice.due_date}")
-    console.print(f"{invoice.seller.name} to {invoice.customer.name} ({invoice.account}), {invoice.payment_terms}")
-    table = Table(header_style="bold")
-    for column in ("what", "how it came about", f"amount {currency}"):
-        table.add_column(column, justify="right" if column.startswith("amount") else "left")
-    for line in invoice.lines:
-        table.add_row(line.description, line.explanation, amount_text(line.amount_minor, currency, grouped=True))
-    table.add_section()
-    table.add_row("Subtotal", "", amount_text(invoice.subtotal_minor, currency, grouped=True))
-    for tax in invoice.taxes:
-        rate = f"{tax.rate_percent} % of {amount_text(tax.taxable_minor, currency, grouped=True)}"
-        table.add_row(f"Tax, {tax.category}", rate, amount_text(tax.tax_minor, currency, grouped=True))
-    table.add_row("[bold]Total[/bold]", "", f"[bold]{amount_text(invoice.total_minor, currency, grouped=True)}[/bold]")
-    console.print(table)
 
 
 def show_statement(home: Path, account: str, *, as_json: bool) -> int:

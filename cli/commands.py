@@ -10,6 +10,7 @@ import typer
 
 from fakturo.cli.agents import PROCESSES
 from fakturo.cli.credit_commands import coupons, credits, points  # noqa: A004 - the subject's name
+from fakturo.cli.invoice_commands import invoices
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
 HomeOption = Annotated[
@@ -21,7 +22,6 @@ CatalogFile = Annotated[
 HOME = Path(".fakturo")
 
 app = typer.Typer(name="fakturo", help="An event-driven billing engine on Kafka.", no_args_is_help=True)
-invoices = typer.Typer(help="The invoices in the book.", no_args_is_help=True)
 dead_letters = typer.Typer(help="Dead letters: what could not be processed, and why.", no_args_is_help=True)
 topics = typer.Typer(help="The topic map and its creation.", no_args_is_help=True)
 catalog = typer.Typer(help="Price books as code: check, compare and publish a price list.", no_args_is_help=True)
@@ -106,30 +106,6 @@ def rate(
 
     named = ["--file", str(file)] if file else []
     raise typer.Exit(run_rate([*named, *(["--explain"] if explain else []), "--locale", locale]))
-
-
-@invoices.command("list")
-def invoices_list(
-    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
-    home: HomeOption = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """List invoices, oldest first."""
-    from fakturo.cli import books
-
-    books.list_invoices(home, account, as_json=as_json)
-
-
-@invoices.command("show")
-def invoices_show(
-    invoice: Annotated[str, typer.Argument(help="Invoice id or number.")],
-    home: HomeOption = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Show one invoice with its lines and how each came about."""
-    from fakturo.cli import books
-
-    raise typer.Exit(books.show_invoice(home, invoice, as_json=as_json))
 
 
 @app.command()

@@ -24,6 +24,7 @@ class _Invoice:
     issued_on: date
     net_minor: int
     gross_minor: int
+    is_note: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> N
 
 async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Invoice], list[_Settled], list[_Movement]]:
     invoices = await connection.fetch(
-        "SELECT account, currency, issue_on, subtotal_minor, total_minor FROM invoicing.invoice WHERE issue_on <= $1",
+        "SELECT account, currency, issue_on, subtotal_minor, total_minor, kind = 'credit_note' FROM invoicing.invoice "
+        "WHERE issue_on <= $1 AND (status <> 'void' OR voided_on > $1)",
         as_of,
     )
     settled = await connection.fetch(
@@ -84,7 +86,7 @@ async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Inv
         "SELECT i.account, i.currency, p.paid_on, p.paid_on - i.due_on AS days, a.amount_minor "
         "FROM ledger.allocation a JOIN ledger.journal j USING (journal_id) JOIN ledger.invoice i USING (invoice_id) "
         "JOIN (SELECT payment_id, (received_at AT TIME ZONE 'UTC')::date AS paid_on FROM ledger.payment "
-        "WHERE type = 'received') p USING (payment_id) WHERE j.effective_on <= $1",
+        "WHERE type = 'received') p USING (payment_id) WHERE j.effective_on <= $1 AND j.source_type = 'payment'",
         as_of,
     )
     movements = await connection.fetch(
@@ -114,10 +116,11 @@ def _values(
         paid = [fact for fact in settled if fact.paid_on > after]
         amount = sum(fact.amount_minor for fact in paid)
         weighted = sum(fact.amount_minor * fact.days for fact in paid)
-        customers = len({invoice.account for invoice in billed})
+        invoices_only = [invoice for invoice in billed if not invoice.is_note]
+        customers = len({invoice.account for invoice in invoices_only})
         values["revenue", window] = _rounded(revenue, digits)
-        values["average_invoice", window] = _ratio(revenue, len(billed), digits)
-        values["purchase_frequency", window] = _ratio(Fraction(len(billed)), customers, 4)
+        values["average_invoice", window] = _ratio(revenue, len(invoices_only), digits)
+        values["purchase_frequency", window] = _ratio(Fraction(len(invoices_only)), customers, 4)
         values["lifetime_value", window] = _rounded(revenue - cost, digits)
         values["payment_delay", window] = _ratio(Fraction(weighted), amount, 4)
         if days is not None:
