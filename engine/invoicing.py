@@ -160,8 +160,8 @@ def build_invoice(
 
     Tax is on what the shares of the discounts leave of each line, rounded once a group or, with `tax_rounding` "line",
     once a line. Shares are net; so where prices include tax, make the items net (`net_items`) before the discounts.
-    `positions` say what was taxed of the invoices that lines correct. A document of corrections of one invoice alone
-    names it in `corrects`.
+    `positions` say what was taxed of the invoices that lines correct. A document that corrects one invoice and charges
+    nothing beside (a line of nothing used is no charge) names it in `corrects`.
     """
     ordered = net_items(items, tax_rounding)
     invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision, head.seller_code, head.cost_centre)
@@ -191,7 +191,7 @@ def build_invoice(
         total_minor=subtotal_minor + tax_total_minor,
         credits_applied_minor=0,
         amount_due_minor=subtotal_minor + tax_total_minor,
-        corrects=corrected[0] if len(set(corrected)) == 1 else None,
+        corrects=_only_one(item.corrects_invoice for item in ordered if item.corrects_invoice or item.amount_minor),
         price_versions=tuple(sorted({line.price_hash for line in lines if line.price_hash})),
         revision=head.revision,
         recorded_at=head.recorded_at,
@@ -221,6 +221,12 @@ def _taxable(items: Sequence[BilledItem], discounts: Sequence[AppliedDiscount]) 
 def _noted(tax: InvoiceTax, locale: str | None) -> InvoiceTax:
     note = group_note(tax, locale)
     return tax if note is None else msgspec.structs.replace(tax, note=note)
+
+
+def _only_one(names: Iterable[str | None]) -> str | None:
+    """Return the name that all are, None where they differ or there is none."""
+    found = set(names)
+    return found.pop() if len(found) == 1 else None
 
 
 def _discount(one: AppliedDiscount) -> InvoiceDiscount:

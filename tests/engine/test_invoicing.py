@@ -1,5 +1,6 @@
 """The document: sums, tax by category, dates, ids and order."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -61,6 +62,15 @@ def test_sums_tax_and_dates() -> None:
 def test_an_invoice_without_lines_is_zero() -> None:
     invoice = build_invoice(HEAD, [])
     assert (invoice.lines, invoice.taxes, invoice.total_minor) == ((), (), 0)
+
+
+def test_a_document_names_the_invoice_that_it_corrects_though_nothing_was_used_since() -> None:
+    back = replace(billed("CALLS", -400), kind="reversal", corrects="lin_1", corrects_invoice="inv_1")
+    other = replace(back, corrects="lin_2", corrects_invoice="inv_2", subscription_item="item-CALLS-2")
+    assert build_invoice(HEAD, [back, billed("SLOT", 0)]).corrects == "inv_1"
+    assert build_invoice(HEAD, [back, billed("SLOT", 1)]).corrects is None
+    assert build_invoice(HEAD, [back, other]).corrects is None
+    assert build_invoice(HEAD, [billed("SLOT", 0)]).corrects is None
 
 
 def test_the_order_in_which_items_come_changes_nothing() -> None:
