@@ -18,6 +18,14 @@ UNTIL: dict[str, str] = {
     "contract_after_usage": "2026-07-01",
     "late_and_repeated": "2026-07-01",
     "bad_input": "2026-07-01",
+    "clocks_go_forward": "2026-04-01",
+    "clocks_go_back": "2026-11-01",
+    "leap_day": "2025-03-01",
+    "month_end_anchor": "2026-05-01",
+    "moving_zone": "2026-08-01",
+    "year_end": "2027-02-01",
+    "late_price": "2026-05-01",
+    "life_of_an_invoice": "2026-06-01",
 }
 """Case -> the date at which billing ends."""
 
