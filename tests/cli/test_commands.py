@@ -228,6 +228,31 @@ def test_verify_finds_no_difference_and_one_where_a_figure_was_changed(home: Hom
         _execute(url, change.format(-1))
 
 
+def test_an_invoice_is_credited_and_written_off_by_command_and_verify_agrees(home: Home) -> None:
+    """Of 275.00 and 68.75 tax 75.00 are credited with 18.75; of the rest 150.00 was paid, 100.00 is given up."""
+    (invoice,) = home.json("invoices", "list")
+    number = invoice["number"]
+    assert (invoice["status"], invoice["kind"]) == ("open", "invoice")
+    assert "there is no invoice" in home.run("invoices", "void", "INV-0", status=1)
+    assert "has 1 lines" in home.run("invoices", "credit", number, "--line", "2=1.00", status=2)
+    assert "no amount of DKK" in home.run("invoices", "credit", number, "--line", "1=1.001", status=2)
+    assert "is open and can't be approved" in home.run("invoices", "approve", number, status=1)
+    for _ in range(2):  # the same request id: done once
+        options = ("--line", "1=75.00", "--reason", "slow", "--request-id", "case-1")
+        assert home.json("invoices", "credit", number, *options)["id"] == "case-1"
+    home.play([], datetime(2026, 7, 8, tzinfo=UTC))
+    note, *_ = [row for row in home.json("invoices", "list") if row["kind"] == "credit_note"]
+    assert (note["total"], note["corrects"], note["open"]) == ("-93.75", invoice["invoice_id"], None)
+    home.run("invoices", "write-off", number, "--reason", "bankrupt")
+    home.play([], datetime(2026, 7, 9, tzinfo=UTC))
+    shown = home.json("invoices", "show", number)
+    assert (shown["status"], shown["open_minor"], shown["written_off_minor"]) == ("uncollectible", 0, 10_000)
+    assert shown["credit_notes"] == [note["number"]]
+    assert "slow" in home.run("invoices", "show", note["number"])
+    assert "uncollectible" in home.run("invoices", "show", number, "--locale", "da")
+    assert home.json("verify")["differences"] == []
+
+
 def test_topics_are_listed_and_made_once(home: Home) -> None:
     assert {row["topic"] for row in home.json("topics", "list")} >= {"billing.usage", "billing.invoices"}
     assert "All topics are there" in home.run("topics", "apply")
