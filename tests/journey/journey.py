@@ -1,7 +1,7 @@
 """What a test of a whole journey says: customers, orders, usage, payments and requests; time; documents and checks.
 
 Place     tests/journey/test_*.py -> [this] -> pipeline.py.
-Dates     everything is said at noon UTC of a day, `at` (default: the day on which time stands); ticks are at midnight UTC.
+Dates     everything is said at noon UTC of the day on which time stands; ticks are at midnight UTC.
 """
 
 import itertools
@@ -210,7 +210,8 @@ class Journey:
             "changed": list(values) if kind == "UPDATE" else [],
             "nulled": [key for key, value in values.items() if value is None] if kind == "UPDATE" else [],
             "diff": [], "values": {key: value for key, value in values.items() if value is not None}, "full": False,
-            "commit": {"ts": committed_ms, "number": str(number), "tx": f"t{number}", "seq": 1}, "eventId": f"e{number}",
+            "commit": {"ts": committed_ms, "number": str(number), "tx": f"t{number}", "seq": 1},
+            "eventId": f"e{number}",
         }  # fmt: skip
         self.pipeline.feed(f"sf.cdc.{entity}", json.dumps(change).encode(), record_id.encode())
 

@@ -1,6 +1,6 @@
-"""The whole flow in one process: real agents on one database, each handed what the others published, as the runtime would.
+"""The whole flow in one process: the real agents on one database, each handed what the others published.
 
-Place     salesforce.py, journey.py -> [this] -> contracts, usage, invoicing, ledger, kpi -> journey.py's checks.
+Place     journey.py -> [this] -> contracts, usage, invoicing, ledger, kpi -> journey.py's checks.
 Like      the runtime: a call is a transaction; records of an owned topic are numbered; `watermark_at` is the last tick
           that the topic has seen; a tick reaches an agent when all its inputs but feedback have it, and goes on to its
           outputs after `advance` has no more to do and `flush` was called (replay: `interim_seconds` is 0).

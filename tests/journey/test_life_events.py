@@ -1,4 +1,4 @@
-"""Each event in the life of a subscription, from Salesforce's records to invoices and ledger; amounts worked out by hand.
+"""Each event in the life of a subscription, from Salesforce's records to ledger; amounts worked out by hand.
 
 A seat is 31.00 a month (March: 1.00 a day), VAT 20 %.
 """
@@ -257,7 +257,7 @@ async def test_an_annual_allowance_billed_monthly_is_used_up_before_anything_is_
     await journey.until("2027-01-10", 0)
     journey.use("A", "2027-01-10", 1700)
     await journey.until("2027-02-02", 0)
-    # 1,700 calls a month: 11,900 after seven months, the eighth pays 1,600, each of the others 1,700; a new year is free.
+    # 1,700 calls a month: 11,900 after seven months, the eighth pays 1,600, the others 1,700; the next year is free.
     assert [sum(amount for _, _, amount in lines) for _, lines in journey.issued()] == (
         [0] * 7 + [16000] + [17000] * 4 + [0]
     )
