@@ -22,7 +22,6 @@ from fakturo.schemas.envelope import event_of
 from fakturo.schemas.events import invoices as documents
 from fakturo.schemas.events import requests
 from fakturo.schemas.events.invoices import Invoice
-from fakturo.schemas.events.payments import PAYMENT_RECEIVED
 from fakturo.schemas.salesforce_ids import long_id
 from tests.journey.pipeline import Pipeline
 
@@ -115,19 +114,30 @@ class Journey:
         )  # fmt: skip
         self.pipeline.feed("billing.requests", encode(event), account.encode())
 
-    def pay(self, account: str, amount: str, invoice: Invoice | None = None, currency: str = "EUR") -> None:
-        """Report a payment received, for an invoice or without a reference."""
+    def pay(
+        self,
+        account: str,
+        amount: str,
+        invoice: Invoice | None = None,
+        *,
+        currency: str = "EUR",
+        kind: str = "received",
+        payment_id: str | None = None,
+    ) -> str:
+        """Report a payment, or that one was `refunded` or `charged_back`; return its id."""
         number = next(self._numbers)
+        payment_id = payment_id or f"p{number}"
         data = {
-            "payment_id": f"p{number}", "account": account, "currency": currency, "amount": amount,
+            "payment_id": payment_id, "account": account, "currency": currency, "amount": amount,
             "method": "transfer", "received_at": _noon(self.today).isoformat(),
             **({"invoice_id": invoice.invoice_id} if invoice else {}),
         }  # fmt: skip
         event = {
-            "specversion": "1.0", "id": f"p{number}", "source": "bank", "type": PAYMENT_RECEIVED,
+            "specversion": "1.0", "id": f"b{number}", "source": "bank", "type": f"fakturo.payment.{kind}.v1",
             "time": data["received_at"], "data": data,
         }  # fmt: skip
         self.pipeline.feed("billing.payments", json.dumps(event).encode(), account.encode())
+        return payment_id
 
     async def until(self, day: str, step_days: int = 1) -> None:
         """Let time reach midnight UTC of a day, by ticks of `step_days` days (0: one jump)."""
