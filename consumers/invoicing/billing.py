@@ -52,7 +52,22 @@ def bill_of(group: DueGroup, book: Book, settings_seller: Seller) -> Bill | None
     if not lines:
         return None
     period = _period(group)
-    head = InvoiceHead(
+    taxes = (entry.row.item.tax for entry in group.entries)
+    head = head_of(
+        group,
+        payer,
+        period,
+        recorded_at=_known_at(group, book),
+        notes=notes_on_tax(taxes, payer.seller, payer.version, _taxed_on(period, payer)),
+    )
+    return Bill(group=group, payer=payer, head=head, items=net_items(lines, payer.seller.tax_rounding))
+
+
+def head_of(
+    group: DueGroup, payer: Payer, period: Period, *, recorded_at: datetime, notes: tuple[str, ...]
+) -> InvoiceHead:
+    """Return all of a document but its lines, its revision and its number."""
+    return InvoiceHead(
         account=payer.account_id,
         customer=_customer(payer.version),
         seller=_seller(payer.seller),
@@ -60,16 +75,13 @@ def bill_of(group: DueGroup, book: Book, settings_seller: Seller) -> Bill | None
         period=period,
         zone=payer.version.timezone,
         terms_days=payer.version.terms_days,
-        recorded_at=_known_at(group, book),
+        recorded_at=recorded_at,
         issued_at=group.due_at,
         seller_code=payer.seller.code or None,
         cost_centre=payer.cost_centre,
         reissues=group.key.reissues or None,
-        notes=notes_on_tax(
-            (entry.row.item.tax for entry in group.entries), payer.seller, payer.version, _taxed_on(period, payer)
-        ),
+        notes=notes,
     )
-    return Bill(group=group, payer=payer, head=head, items=net_items(lines, payer.seller.tax_rounding))
 
 
 def needs_approval(payer: Payer) -> bool:

@@ -1,10 +1,10 @@
-"""SQL of coupons, spend caps and commitments; rows are locked in sorted order, and a CHECK bounds what they hold.
+"""SQL of coupons and spend caps; rows are locked in sorted order, and a CHECK bounds what they hold.
 
 Place     discounts, credit_requests -> [this] -> Postgres schema `invoicing`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -195,69 +195,6 @@ async def save_cap(
     )
 
 
-async def is_trued_up(driver: asyncpg.Connection, subscription_id: str, start_on: date) -> bool:
-    """Return whether the term that begins on that date was trued up."""
-    return bool(
-        await driver.fetchval(
-            "SELECT EXISTS (SELECT FROM invoicing.commitment_term WHERE subscription_id = $1 AND start_on = $2)",
-            subscription_id,
-            start_on,
-        )
-    )
-
-
-async def billed_in_term(driver: asyncpg.Connection, subscription_id: str, start_at: datetime, end_at: datetime) -> int:
-    """Return what the lines of a subscription billed whose period begins in the term, void invoices left out."""
-    billed: int = await driver.fetchval(
-        "SELECT coalesce(sum(l.amount_minor), 0)::bigint FROM invoicing.invoice_line l "
-        "JOIN invoicing.subscription_item i USING (subscription_item) "
-        "WHERE i.subscription_id = $1 AND l.period_start_at >= $2 AND l.period_start_at < $3 AND NOT EXISTS "
-        "(SELECT FROM invoicing.released_invoice r WHERE r.invoice_id = l.invoice_id)",
-        subscription_id,
-        start_at,
-        end_at,
-    )
-    return billed
-
-
-async def lines_of(driver: asyncpg.Connection, item: str, period_start_at: datetime) -> int:
-    """Return how many lines were ever billed of an item and slice start, void ones too."""
-    count: int = await driver.fetchval(
-        "SELECT count(*) FROM invoicing.invoice_line WHERE subscription_item = $1 AND period_start_at = $2",
-        item,
-        period_start_at,
-    )
-    return count
-
-
-async def save_true_up(
-    driver: asyncpg.Connection,
-    subscription_id: str,
-    start_on: date,
-    invoice_id: str,
-    billed_minor: int,
-    short_minor: int,
-) -> None:
-    """Book that a term was trued up.
-
-    Raises:
-        asyncpg.UniqueViolationError: it was before.
-    """
-    await driver.execute(
-        "INSERT INTO invoicing.commitment_term (subscription_id, start_on, invoice_id, billed_minor, short_minor) "
-        "VALUES ($1, $2, $3, $4, $5)",
-        subscription_id,
-        start_on,
-        invoice_id,
-        billed_minor,
-        short_minor,
-    )
-
-
-async def release_terms(driver: asyncpg.Connection, invoice_id: str) -> None:
-    """Forget what a void invoice billed of capped periods and trued up: the next one does it again."""
-    await driver.execute(
-        "INSERT INTO invoicing.released_invoice (invoice_id) VALUES ($1) ON CONFLICT DO NOTHING", invoice_id
-    )
+async def release_caps(driver: asyncpg.Connection, invoice_id: str) -> None:
+    """Forget what a void invoice billed of capped periods."""
     await driver.execute("DELETE FROM invoicing.cap_use WHERE invoice_id = $1", invoice_id)
-    await driver.execute("DELETE FROM invoicing.commitment_term WHERE invoice_id = $1", invoice_id)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from fakturo.consumers.invoicing import coupon_store, credit_store, point_store
+from fakturo.consumers.invoicing import commitment_store, coupon_store, credit_store, point_store
 from fakturo.consumers.invoicing.document import Document
 from fakturo.consumers.invoicing.groups import Payer
 from fakturo.consumers.invoicing.true_up import true_up_items
@@ -65,14 +65,17 @@ async def reserve(
     return Discounts(applied=tuple(document.applied), extra_items=document.extra_items, loyalty=movement)
 
 
-async def release(tx: Transaction, invoice: Invoice) -> Invoice:
+async def release(tx: Transaction, invoice: Invoice, *, billed_again: bool = True) -> Invoice:
     """Give back what a void invoice had used, take back the points it earned; return it as it is taken back.
+
+    What it trued up of a commitment is trued up again only where it is `billed_again`, as all its lines are.
 
     Its `loyalty` says how many points come back and go, and which revenue waits again or no more: what was redeemed of
     its points by now stays redeemed, so that is less than what the invoice had deferred.
     """
     await coupon_store.release_uses(tx.driver, invoice.invoice_id)
-    await coupon_store.release_terms(tx.driver, invoice.invoice_id)
+    await coupon_store.release_caps(tx.driver, invoice.invoice_id)
+    await commitment_store.release_term(tx.driver, invoice.invoice_id, billed_again=billed_again)
     await credit_store.release_draws(tx.driver, invoice.invoice_id, "promotional")
     if invoice.loyalty is None:
         return invoice

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import structs
 
-from fakturo.consumers.invoicing import drafts_store, finalizing
+from fakturo.consumers.invoicing import drafts_store, ended_terms, finalizing
 from fakturo.consumers.invoicing.billing import Bill, bill_of, needs_approval
 from fakturo.consumers.invoicing.drafts_store import DraftRow
 from fakturo.consumers.invoicing.due import read_book
@@ -79,7 +79,10 @@ class Drafts:
         book = await read_book(groups, tx)
         bills, gone = [], []
         for row in rows:
-            bill = bill_of(row.group, book, self.seller)
+            if row.group.true_up_of is not None:
+                bill = await ended_terms.bill_of(row.group, self.seller, tx)
+            else:
+                bill = bill_of(row.group, book, self.seller)
             if bill is None:
                 gone.append(row.group.draft_id or "")
             else:

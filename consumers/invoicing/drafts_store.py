@@ -31,8 +31,8 @@ async def save(
     """Keep a new draft and the periods on it."""
     await driver.execute(
         "INSERT INTO invoicing.draft (invoice_id, account, seller_code, currency, cost_centre, period_start_at, "
-        "revision, due_at, ready_at, approval_required, reissues, content) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)",
+        "revision, due_at, ready_at, approval_required, reissues, content, true_up_of) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13)",
         invoice.invoice_id,
         group.key.payer_id,
         group.key.seller_code,
@@ -45,6 +45,7 @@ async def save(
         approval,
         group.key.reissues or None,
         encode(invoice).decode(),
+        group.true_up_of,
     )
     entries = sorted(group.entries, key=lambda entry: entry.key)
     await driver.execute(
@@ -135,6 +136,7 @@ async def _drafts(driver: asyncpg.Connection, rows: Sequence[asyncpg.Record]) ->
                 ),
                 draft_id=row["invoice_id"],
                 revision=row["revision"],
+                true_up_of=row["true_up_of"],
             ),
             draft_no=row["draft_no"],
             content=row["document"],

@@ -17,7 +17,8 @@ class Payer:
     """Who pays an invoice, as it stands at `due_at`, the instant for which it is made.
 
     `subscriptions` are those that have an item on it, sorted by id; their items are left out (`items` is empty).
-    `subscription_of` says which of them an item belongs to.
+    `subscription_of` says which of them an item belongs to. `true_up_of` names the subscription where the document
+    does nothing but true up its commitment.
     """
 
     account_id: str
@@ -28,6 +29,7 @@ class Payer:
     cost_centre: str | None = None
     subscriptions: Sequence[Subscription] = ()
     subscription_of: Mapping[str, str] = field(default_factory=dict)
+    true_up_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +88,17 @@ class GroupKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueGroup:
-    """The entries that are billed on one document, made for `due_at`; `draft_id` where it has been in review."""
+    """The entries that are billed on one document, made for `due_at`; `draft_id` where it has been in review.
+
+    It has none where it only trues up the commitment of the subscription `true_up_of`.
+    """
 
     key: GroupKey
     due_at: datetime
     entries: tuple[Entry, ...]
     draft_id: str | None = None
     revision: int | None = None
+    true_up_of: str | None = None
 
     @property
     def regular(self) -> tuple[Entry, ...]:

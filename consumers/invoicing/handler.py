@@ -14,6 +14,7 @@ from fakturo.consumers.invoicing import (
     corrections_store,
     credit_expiry,
     due,
+    ended_terms,
     finalizing,
     news_store,
     receivables,
@@ -114,7 +115,7 @@ class InvoicingAgent:
         at = to if news_at is None else news_at
         if await self._assignment.assign(at, tx) or await self._drafts.renew(at, tx):
             return True
-        if await self._drafts.finalize(at, tx) or await self._bill(at, tx):
+        if await self._drafts.finalize(at, tx) or await self._bill(at, tx) or await self._true_up(at, tx):
             return True
         if news_at is None:
             return await credit_expiry.expire(to, tx) or await requests.release(self._seller, tx)
@@ -159,18 +160,29 @@ class InvoicingAgent:
         """Draft or finalise the bills; the groups' periods are billed now, and their items move on."""
         if not groups:
             return
-        reviewed = [bill for bill in bills if self._drafts.is_reviewed(bill)]
-        at_once = [bill for bill in bills if not self._drafts.is_reviewed(bill)]
-        if reviewed:
-            await self._drafts.draft(reviewed, at, tx)
-        if at_once:
-            await finalizing.finalize(at_once, at, tx)
+        await self._issue(bills, at, tx)
         regular = [entry for group in groups for entry in group.regular]
         await corrections_store.save_billed_periods(tx.driver, regular)
         await corrections_store.drop(tx.driver, (entry.key for group in groups for entry in group.entries))
         await self._changes.move(
             [entry.row for entry in regular], {entry.row.key: entry.period.end_at for entry in regular}, tx
         )
+
+    async def _issue(self, bills: Sequence[Bill], at: datetime, tx: Transaction) -> None:
+        reviewed = [bill for bill in bills if self._drafts.is_reviewed(bill)]
+        at_once = [bill for bill in bills if not self._drafts.is_reviewed(bill)]
+        if reviewed:
+            await self._drafts.draft(reviewed, at, tx)
+        if at_once:
+            await finalizing.finalize(at_once, at, tx)
+
+    async def _true_up(self, at: datetime, tx: Transaction) -> bool:
+        """True up terms that ended and that no invoice is to come for; return whether there was any."""
+        found = await ended_terms.find(at - self._grace, self._seller, tx)
+        if found is None:
+            return False
+        await self._issue(found, at, tx)
+        return True
 
 
 async def _watched(running: Sequence[News], tx: Transaction) -> list[News]:

@@ -174,7 +174,7 @@ async def _void(request: Request, document: Found, tx: Transaction) -> None:
     if invoice is None:
         raise await _refused(document, Step.VOID, tx)
     await life_store.give_back_positions(tx.driver, invoice.invoice_id)
-    taken_back = await discounts.release(tx, invoice)
+    taken_back = await discounts.release(tx, invoice, billed_again=request.event.data.reissue)
     await wallets.release(tx, invoice)
     if request.event.data.reissue:
         await _bill_again(request, invoice, tx)

@@ -1,18 +1,22 @@
 """What is short of a minimum commitment, as a line on the first invoice at or after the end of its term.
 
 Place     discounts -> [this] -> a line of kind `true_up`. Once a term: the book's key refuses a second time.
+Elsewhere a payer that splits by cost centre has several documents of one instant, and a term that none of them meets
+          has none: then the line comes on a document of its own (ended_terms), once all that it counts is billed.
 """
 
 from dataclasses import replace
 from decimal import Decimal
 
-from fakturo.consumers.invoicing import coupon_store
+from fakturo.consumers.invoicing import commitment_store
 from fakturo.consumers.invoicing.document import Document
+from fakturo.consumers.invoicing.line_taxes import line_tax_of
 from fakturo.engine import commitments
 from fakturo.engine.explanations import explain, money_argument
 from fakturo.engine.invoicing import BilledItem
 from fakturo.engine.money import exponent_of, from_minor
 from fakturo.engine.periods import Period
+from fakturo.engine.tax import tax_point
 from fakturo.schemas.events.contracts import Commitment
 from fakturo.schemas.events.invoices import LineTax
 
@@ -24,21 +28,38 @@ async def true_up_items(document: Document) -> list[BilledItem]:
         commitment = subscription.commitment
         if commitment is None or not commitments.is_due(commitment, document.issued_on):
             continue
-        if await coupon_store.is_trued_up(document.driver, subscription_id, commitment.start_on):
+        if await commitment_store.is_trued_up(document.driver, subscription_id, commitment.start_on):
+            continue
+        if await _comes_elsewhere(document, subscription_id):
             continue
         term = commitments.term_of(commitment, document.head.zone)
-        before = await coupon_store.billed_in_term(document.driver, subscription_id, term.start_at, term.end_at)
+        before = await commitment_store.billed_in_term(document.driver, subscription_id, term.start_at, term.end_at)
         billed = before + _billed_here(document, subscription_id, commitment)
         short = commitments.shortfall(commitment, billed)
         if document.hold:
-            await coupon_store.save_true_up(
+            await commitment_store.save_true_up(
                 document.driver, subscription_id, commitment.start_on, document.invoice_id, billed, short
             )
         if short:
-            earlier = await coupon_store.lines_of(document.driver, commitments.item_of(subscription_id), term.start_at)
-            item = _item(document, subscription_id, commitment, term, billed)
+            earlier = await commitment_store.lines_of(
+                document.driver, commitments.item_of(subscription_id), term.start_at
+            )
+            tax = await _tax(document, subscription_id, term)
+            item = _item(document, subscription_id, commitment, term, billed, tax)
             found.append(replace(item, sequence=earlier + 1))
     return found
+
+
+async def _comes_elsewhere(document: Document, subscription_id: str) -> bool:
+    """Return whether the true-up belongs on another document: one that has all of the term's lines before it."""
+    payer = document.payer
+    if payer.true_up_of is not None:
+        return payer.true_up_of != subscription_id
+    if payer.version.split_by_cost_centre:
+        return True
+    return await commitment_store.billed_elsewhere(
+        document.driver, subscription_id, payer.due_at, payer.subscription_of, document.head.reissues
+    )
 
 
 def _billed_here(document: Document, subscription_id: str, commitment: Commitment) -> int:
@@ -51,10 +72,11 @@ def _billed_here(document: Document, subscription_id: str, commitment: Commitmen
 
 
 def _item(
-    document: Document, subscription_id: str, commitment: Commitment, term: Period, billed_minor: int
+    document: Document, subscription_id: str, commitment: Commitment, term: Period, billed_minor: int, tax: LineTax
 ) -> BilledItem:
     currency = document.head.currency
     digits = exponent_of(currency)
+    account = document.subscriptions[subscription_id].account
     short = commitments.shortfall(commitment, billed_minor)
     phrases = (
         (
@@ -72,19 +94,19 @@ def _item(
         amount_exact=from_minor(short, currency),
         amount_minor=short,
         period=term,
-        tax=_tax(document, subscription_id),
+        tax=tax,
         price_hash="",
         phrases=phrases,
         kind="true_up",
-        account=document.subscriptions[subscription_id].account if _pays_for_others(document) else None,
+        account=account if account != document.payer.account_id else None,
     )
 
 
-def _pays_for_others(document: Document) -> bool:
-    return any(item.account is not None for item in document.items)
-
-
-def _tax(document: Document, subscription_id: str) -> LineTax:
-    """Return the tax of the subscription's first item on the invoice."""
+async def _tax(document: Document, subscription_id: str, term: Period) -> LineTax:
+    """Return the tax of the subscription's first item on the invoice, else of the first that it ever had."""
     own = [item for item in document.items if document.subscription_of.get(item.subscription_item) == subscription_id]
-    return min(own or document.items, key=lambda item: item.subscription_item).tax
+    if own:
+        return min(own, key=lambda item: item.subscription_item).tax
+    items = await commitment_store.items_of(document.driver, subscription_id)
+    payer, zone = document.payer, document.head.zone
+    return line_tax_of(items[0][0].tax, payer.seller, payer.version, tax_point(document.issued_on, term, zone))

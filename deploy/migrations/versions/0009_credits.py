@@ -178,6 +178,12 @@ UP = (
         PRIMARY KEY (subscription_id, start_on)
     )
     """,
+    # Terms by their end: what no invoice trues up comes by time, on a document of its own, in review as a draft.
+    """
+    CREATE INDEX subscription_term_end ON invoicing.subscription ((content #>> '{commitment,end_on}'))
+        WHERE content #>> '{commitment,end_on}' IS NOT NULL
+    """,
+    'ALTER TABLE invoicing.draft ADD COLUMN true_up_of text COLLATE "C"',
     # Invoices that were taken back: their lines count for no commitment.
     'CREATE TABLE invoicing.released_invoice (invoice_id text COLLATE "C" PRIMARY KEY)',
     """
@@ -202,5 +208,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM ledger.account WHERE code IN ('2210', '2320', '4080', '4090')")
+    op.execute("DROP INDEX invoicing.subscription_term_end")
+    op.execute("ALTER TABLE invoicing.draft DROP COLUMN true_up_of")
     for table in TABLES:
         op.execute(f"DROP TABLE invoicing.{table}")

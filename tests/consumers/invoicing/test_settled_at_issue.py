@@ -3,6 +3,7 @@
 A terminal at 15,000.00 with 8.875 % tax (1,331.25) is 16,331.25.
 """
 
+from datetime import date
 from decimal import Decimal
 
 from fakturo.schemas.events.contracts import Coupon
