@@ -141,7 +141,10 @@ async def _read_count(connection: asyncpg.Connection) -> int:
 async def _empty_book(settings: Settings) -> None:
     """Empty the usage agent's tables but for its contracts, and set its cursor to the beginning of the usage topic."""
     async with _book(settings) as connection:
-        await connection.execute("TRUNCATE usage.event, usage.rollup, runtime.parked, runtime.dead_letter")
+        await connection.execute(
+            "TRUNCATE usage.event, usage.event_rated, usage.event_late_for, usage.rollup, runtime.parked, "
+            "runtime.dead_letter"
+        )
         await connection.execute("DELETE FROM runtime.cursor WHERE agent = 'usage'")
 
 

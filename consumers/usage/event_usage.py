@@ -28,11 +28,14 @@ EVENTS_AHEAD = 5000
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _EVENTS = """
-SELECT at, data FROM usage.event
- WHERE raw AND NOT late AND account_id = $1 AND type = $2 AND at >= $3 AND at < $4
-   AND (late_for IS NULL OR NOT $5 = ANY(late_for))
- ORDER BY at, partition, "offset"
+SELECT r.at, e.data
+  FROM usage.event_rated r
+ CROSS JOIN LATERAL (SELECT data FROM usage.event e WHERE e.source = r.source AND e.id = r.id OFFSET 0) e
+ WHERE r.account_id = $1 AND r.type = $2 AND r.at >= $3 AND r.at < $4
+   AND NOT EXISTS (SELECT FROM usage.event_late_for l WHERE l.source = r.source AND l.id = r.id AND l.meter_id = $5)
+ ORDER BY r.at, r.partition, r."offset"
 """
+"""`OFFSET 0` keeps the look-up of an event by its identity: one at a time, as the cursor goes."""
 
 
 async def usage_from_events(

@@ -80,8 +80,10 @@ class UsageAgent:
         """Count `records`; return those that wait for a contract."""
         result = await sort_out(records, directory, self._open_periods, tx)
         fresh = await claim(result.counted, tx)
-        await store.note_late_for(tx.driver, [one for one in fresh if one.late_for])
-        late = sum(one.late or bool(one.late_for) for one in fresh)
+        noted = [one for one in fresh if one.raw or one.late_for]
+        if noted:
+            await store.note_for_rating(tx.driver, noted)
+        late = sum(one.late for one in fresh) + sum(bool(one.late_for) for one in noted)
         if late:
             tx.count(USAGE.name, "late", late)
         fold = _fold(fresh)

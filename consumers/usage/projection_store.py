@@ -219,7 +219,9 @@ async def save_meter_ids(
 async def mark_raw(driver: asyncpg.Connection, account_id: str, types: Sequence[str]) -> None:
     """Have the account's stored events of `types` found by the statements that read events themselves."""
     await driver.execute(
-        "UPDATE usage.event SET raw = true WHERE account_id = $1 AND type = ANY($2::text[]) AND NOT raw",
+        'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id) '
+        'SELECT account_id, type, at, partition, "offset", source, id FROM usage.event '
+        "WHERE account_id = $1 AND type = ANY($2::text[]) AND NOT late ON CONFLICT DO NOTHING",
         account_id,
         list(types),
     )

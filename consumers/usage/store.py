@@ -19,11 +19,11 @@ Identity = tuple[str, str]
 async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> set[Identity]:
     """Store the events whose identity is new; return the identities that were not. `rows` are sorted by identity."""
     inserted = await driver.fetch(
-        "INSERT INTO usage.event (source, id, payload_hash, account_id, type, at, data, late, raw, recorded_at, "
-        'partition, "offset") SELECT source, id, payload_hash, account_id, type, at, data::jsonb, late, raw, '
-        'recorded_at, partition, "offset" FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], '
-        "$6::timestamptz[], $7::text[], $8::bool[], $9::bool[], $10::timestamptz[], $11::int[], $12::bigint[]) "
-        'AS new(source, id, payload_hash, account_id, type, at, data, late, raw, recorded_at, partition, "offset") '
+        "INSERT INTO usage.event (source, id, payload_hash, account_id, type, at, data, late, recorded_at, partition, "
+        '"offset") SELECT source, id, payload_hash, account_id, type, at, data::jsonb, late, recorded_at, partition, '
+        '"offset" FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], '
+        "$7::text[], $8::bool[], $9::timestamptz[], $10::int[], $11::bigint[]) AS new(source, id, payload_hash, "
+        'account_id, type, at, data, late, recorded_at, partition, "offset") '
         "ON CONFLICT DO NOTHING RETURNING source, id",
         [row.event.source for row in rows],
         [row.event.id for row in rows],
@@ -33,7 +33,6 @@ async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> 
         [row.event.at for row in rows],
         [row.event.data_text for row in rows],
         [row.late for row in rows],
-        [row.raw for row in rows],
         [row.event.record.recorded_at for row in rows],
         [row.event.record.partition for row in rows],
         [row.event.record.offset for row in rows],
@@ -43,15 +42,30 @@ async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> 
     return {(row.event.source, row.event.id) for row in rows}.difference((row[0], row[1]) for row in inserted)
 
 
-async def note_late_for(driver: asyncpg.Connection, rows: Sequence[Counted]) -> None:
-    """Note for which meters events that were just stored are late, while they count for others."""
-    if rows:
+async def note_for_rating(driver: asyncpg.Connection, rows: Sequence[Counted]) -> None:
+    """Note of events that were just stored which are rated themselves, and for which meters some are late."""
+    raw = [row for row in rows if row.raw and not row.late]
+    if raw:
         await driver.execute(
-            "UPDATE usage.event e SET late_for = new.meters::int[] FROM unnest($1::text[], $2::text[], $3::text[]) "
-            "AS new(source, id, meters) WHERE e.source = new.source AND e.id = new.id",
-            [row.event.source for row in rows],
-            [row.event.id for row in rows],
-            ["{" + ",".join(map(str, row.late_for)) + "}" for row in rows],
+            'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id) '
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], "
+            "$7::text[])",
+            [row.account_id for row in raw],
+            [row.event.type for row in raw],
+            [row.event.at for row in raw],
+            [row.event.record.partition for row in raw],
+            [row.event.record.offset for row in raw],
+            [row.event.source for row in raw],
+            [row.event.id for row in raw],
+        )
+    late = [(row.event.source, row.event.id, meter_id) for row in rows for meter_id in row.late_for]
+    if late:
+        await driver.execute(
+            "INSERT INTO usage.event_late_for (source, id, meter_id) "
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::int[])",
+            [one[0] for one in late],
+            [one[1] for one in late],
+            [one[2] for one in late],
         )
 
 

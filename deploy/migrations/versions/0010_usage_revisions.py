@@ -1,4 +1,4 @@
-"""Final statements that were published, what has to be rated again, and raw events that a price or meter reads.
+"""Final statements that were published, what has to be rated again, and which events are rated themselves.
 
 Revision ID: 0010
 """
@@ -10,14 +10,25 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-EVENT_PARTITIONS = 8
-"""As 0003 made them."""
-
 UP = """
--- `raw`: some item of the account is rated from the events of this type themselves. Only these are in the index, so
--- the hot path of all others writes no more than before. `late_for`: meters whose period had closed when the event
--- came, while that of another meter of the account was open; where all had closed, the event is `late`.
-ALTER TABLE usage.event ADD COLUMN raw boolean NOT NULL DEFAULT false, ADD COLUMN late_for integer[];
+-- Which events are rated themselves, in the order in which they are: those of event types of which some item of their
+-- account is. The events of all others are stored as ever, without another column or index. None of them is late.
+CREATE TABLE usage.event_rated (
+    account_id text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    at timestamptz NOT NULL,
+    partition integer NOT NULL, "offset" bigint NOT NULL,
+    source text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account_id, type, at, partition, "offset", source, id)
+);
+
+-- Meters whose period had closed when an event came, while that of another meter of the account was open: the event
+-- counts for the other alone. Where all had closed, the event is `late`.
+CREATE TABLE usage.event_late_for (
+    source text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL,
+    meter_id integer NOT NULL,
+    PRIMARY KEY (source, id, meter_id)
+);
 
 -- Items with other billing periods have meters of their own, so that an event may be late for one and not for another.
 ALTER TABLE usage.meter ADD COLUMN billing_months integer NOT NULL DEFAULT 1, ADD COLUMN anchor_on date;
@@ -50,30 +61,26 @@ CREATE TABLE usage.revision_due (
 );
 """
 
-PARTITION = """
-CREATE INDEX event_{number}_raw ON usage.event_{number} (account_id, type, at, partition, "offset")
-    WHERE raw AND NOT late;
-"""
-
 DOWN = """
 DROP TABLE usage.revision_due;
 DROP TABLE usage.final_statement;
 ALTER TABLE usage.statement DROP COLUMN revision;
 ALTER TABLE usage.account DROP COLUMN raw_types;
 ALTER TABLE usage.meter DROP COLUMN billing_months, DROP COLUMN anchor_on;
-ALTER TABLE usage.event DROP COLUMN raw, DROP COLUMN late_for;
+DROP TABLE usage.event_late_for;
+DROP TABLE usage.event_rated;
 """
 
 
-def _statements(*parts: str) -> list[str]:
-    return [statement for part in parts for statement in part.split(";\n") if statement.strip()]
+def _execute(text: str) -> None:
+    for statement in text.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
 
 
 def upgrade() -> None:
-    for statement in _statements(UP, *(PARTITION.format(number=number) for number in range(EVENT_PARTITIONS))):
-        op.execute(statement)
+    _execute(UP)
 
 
 def downgrade() -> None:
-    for statement in _statements(DOWN):
-        op.execute(statement)
+    _execute(DOWN)

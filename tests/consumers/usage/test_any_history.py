@@ -105,8 +105,7 @@ async def _live(database_url: str, chance: random.Random, seed: int, *, calm: bo
 
 async def _empty(connection: asyncpg.Connection) -> None:
     tables = await connection.fetch(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'usage' AND tablename NOT LIKE 'event\\_%' "
-        "AND tablename <> 'contracts_version'"
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'usage' AND tablename <> 'contracts_version'"
     )
     await connection.execute(f"TRUNCATE {', '.join('usage.' + row['tablename'] for row in tables)} RESTART IDENTITY")
 

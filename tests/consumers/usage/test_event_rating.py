@@ -159,7 +159,7 @@ async def test_a_price_of_single_events_that_comes_later_rates_the_months_before
 async def test_events_stored_before_a_price_or_meter_needed_them_are_rated_too(desk: Desk) -> None:
     await desk.sign(account(), subscription(item("calls")))
     await desk.hand_in(*(desk.usage(str(number), data={"user": f"u{number % 2}"}) for number in range(4)))
-    assert await desk.connection.fetchval("SELECT count(*) FROM usage.event WHERE raw") == 0
+    assert await desk.connection.fetchval("SELECT count(*) FROM usage.event_rated") == 0
     await desk.sign(subscription(item("users", USERS), name="second"))
     await desk.hand_in(desk.usage("new", data={"user": "u9"}))
     await desk.tick(MARCH)
@@ -172,7 +172,7 @@ async def test_events_stored_before_a_price_or_meter_needed_them_are_rated_too(d
 async def test_an_account_without_such_items_marks_no_event(desk: Desk) -> None:
     await desk.sign(account(), subscription(item("calls")))
     await desk.hand_in(desk.usage("1"), desk.usage("2"))
-    assert await desk.connection.fetchval("SELECT count(*) FROM usage.event WHERE raw") == 0
+    assert await desk.connection.fetchval("SELECT count(*) FROM usage.event_rated") == 0
 
 
 async def test_raw_events_are_read_in_bounded_calls_and_nobody_is_left_out(
