@@ -1,6 +1,7 @@
 """The driver of the flights year: contracts, usage and the clock in time order, payments by whoever reads invoices.
 
-Place     `fakturo demo`, the storm and the tests -> [this] -> `sf.cdc.*`, `billing.usage`, `billing.payments`.
+Place     `fakturo demo`, the storm and the tests -> [this] -> `sf.cdc.*`, `billing.usage`, `billing.payments`; what the
+          storm asks for on `billing.requests` too.
 Time      one tick a day (UTC midnight), before the first event of that day. Every input topic is ticked here in time
           order, but for `billing.payments`: only by `pay_invoices`, after the invoices topic has reached that day.
 Records   carry their event time as timestamp, so `recorded_at` is the same in every run.
@@ -8,12 +9,13 @@ Records   carry their event time as timestamp, so `recorded_at` is the same in e
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -30,7 +32,7 @@ from fakturo.schemas.envelope import Event
 from fakturo.schemas.events.invoices import INVOICE_FINALIZED
 from fakturo.schemas.events.payments import Payment
 from fakturo.schemas.partitioning import partition_for
-from fakturo.schemas.topics import CLOCK_ADVANCED, INPUT_TOPICS, INVOICES, MEGABYTE, PAYMENTS, USAGE
+from fakturo.schemas.topics import CLOCK_ADVANCED, INPUT_TOPICS, INVOICES, MEGABYTE, PAYMENTS, REQUESTS, USAGE, Topic
 
 YEAR_STARTS_AT = datetime(2013, 1, 1, tzinfo=UTC)
 YEAR_ENDS_AT = datetime(2014, 4, 15, tzinfo=UTC)
@@ -80,21 +82,23 @@ async def publish_usage(
     limit: int | None = None,
     until: datetime = YEAR_ENDS_AT,
     on_progress: Progress | None = None,
+    requests: Sequence[Event[Any]] = (),
 ) -> int:
     """Publish the first `limit` flights (default all) by time and a tick for every day up to `until`.
 
+    `requests` go to `billing.requests`, each between the ticks of its own day and the next; none is of the first day.
     Returns the number of flights, when the last of them is acknowledged by the broker.
     """
     count, ticked_at = 0, YEAR_STARTS_AT
     for day_at, records in _by_day(usage_records(limit)):
         for at in midnights(ticked_at, day_at):
-            await _tick(producer, settings, at)
+            await _begin_day(producer, settings, at, requests)
         ticked_at = max(ticked_at, day_at)
         count += await _publish_day(producer, settings, records)
         if on_progress is not None:
             on_progress(count)
     for at in midnights(ticked_at, until):
-        await _tick(producer, settings, at)
+        await _begin_day(producer, settings, at, requests)
     return count
 
 
@@ -203,17 +207,29 @@ async def _tick(producer: AIOKafkaProducer, settings: Settings, at: datetime) ->
     await tick(producer, TICKED_TOPICS, at, prefix=settings.topic_prefix, recorded_at=at)
 
 
+async def _begin_day(
+    producer: AIOKafkaProducer, settings: Settings, at: datetime, requests: Sequence[Event[Any]]
+) -> None:
+    await _tick(producer, settings, at)
+    await _send(producer, settings, REQUESTS, [request for request in requests if at <= request.time < at + DAY])
+
+
 async def _pay(producer: AIOKafkaProducer, settings: Settings, payments: Iterable[Event[Payment]]) -> int:
+    return await _send(producer, settings, PAYMENTS, payments)
+
+
+async def _send(producer: AIOKafkaProducer, settings: Settings, topic: Topic, events: Iterable[Event[Any]]) -> int:
+    """Publish events of accounts, each with its own time as timestamp; return their number."""
     sent = [
         await producer.send(
-            settings.topic_prefix + PAYMENTS.name,
-            encode(payment),
-            key=payment.data.account.encode(),
-            partition=_partition(payment.data.account, settings.partitions),
-            timestamp_ms=int(payment.time.timestamp()) * 1000,
+            settings.topic_prefix + topic.name,
+            encode(event),
+            key=event.data.account.encode(),
+            partition=_partition(event.data.account, settings.partitions),
+            timestamp_ms=int(event.time.timestamp()) * 1000,
             headers=[CONTENT_TYPE],
         )
-        for payment in payments
+        for event in events
     ]
     await asyncio.gather(*sent)
     return len(sent)

@@ -14,8 +14,9 @@ from fakturo.producers.clock import tick
 from fakturo.producers.simulate.flights import usage_records
 from fakturo.producers.simulate.year import midnights, open_producer, pay_invoices, publish_contracts, publish_usage
 from fakturo.schemas.codec import encode
-from fakturo.schemas.envelope import event_of
+from fakturo.schemas.envelope import Event, event_of
 from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice, Party
+from fakturo.schemas.events.requests import POINTS_REDEMPTION_REQUESTED, PointsRedemption
 from fakturo.schemas.events.usage import PeriodBounds
 from fakturo.schemas.partitioning import partition_for
 from fakturo.schemas.topics import INVOICES
@@ -55,6 +56,30 @@ async def _read(settings: Settings, topic: str) -> dict[int, list[Any]]:
         return found
     finally:
         await consumer.stop()
+
+
+async def test_a_request_lies_between_the_ticks_of_its_day_and_the_next(
+    settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    """One on a day with flights, one on a day without."""
+    requests = [
+        Event(
+            specversion="1.0",
+            id=at.isoformat(),
+            source="test",
+            type=POINTS_REDEMPTION_REQUESTED,
+            time=at,
+            data=PointsRedemption(redemption_id=at.isoformat(), account="UA", points=1),
+        )
+        for at in (datetime(2013, 1, 2, 12, tzinfo=UTC), datetime(2013, 1, 9, tzinfo=UTC))
+    ]
+    await publish_usage(
+        producer, settings, limit=FIRST_DAYS, until=datetime(2013, 1, 10, tzinfo=UTC), requests=requests
+    )
+    records = (await _read(settings, "billing.requests"))[partition_for("UA", PARTITIONS)]
+    times = [datetime.fromisoformat(msgspec.json.decode(record.value)["time"]) for record in records]
+    days = [datetime(2013, 1, day, tzinfo=UTC) for day in range(2, 11)]
+    assert times == [days[0], requests[0].time, *days[1:8], requests[1].time, days[8]]
 
 
 async def test_usage_lies_in_its_accounts_partition_by_time_with_a_tick_before_each_day(

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.storm.compared import COMPARED, Table
+from tests.storm.compared import COMPARED, NOT_COMPARED, Table
 
 LINES_SHOWN = 12
 
 _COLUMNS = """
 SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+_TABLES = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname IN ('usage', 'invoicing', 'ledger', 'kpi') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 """
 
 
@@ -29,8 +34,9 @@ class Difference:
 
 
 async def undecided(connection: asyncpg.Connection) -> list[str]:
-    """Return every column of the compared tables that compared.py names neither as compared nor as left out."""
-    found = []
+    """Return every table, and every column of the compared ones, of which compared.py does not say what is done."""
+    tables = {row[0] for row in await connection.fetch(_TABLES)}
+    found = sorted(tables ^ {*(table.name for table in COMPARED), *NOT_COMPARED})
     for table in COMPARED:
         there = {row[0] for row in await connection.fetch(_COLUMNS, table.name)}
         decided = set(table.columns) | set(table.left_out)

@@ -1,4 +1,4 @@
-"""The input of a run: contracts, flights, ticks and payments, in portions, through a producer that outlives outages.
+"""The input of a run: contracts, flights, ticks, requests, payments, in portions, by a producer that outlives outages.
 
 Place     producers/simulate/year -> [this] -> the broker. Portions end at an instant of event time, so that the flow
           lasts as long as the strikes.
@@ -7,7 +7,7 @@ Outages   what the broker has not acknowledged is sent again, by a new producer 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.producers.simulate.year import BATCH_BYTES, Progress, pay_invoices, publish_usage
+from fakturo.schemas.envelope import Event
 
 DELIVERY_SECONDS_MAX = 90.0
 REST_SECONDS = 0.5
@@ -143,11 +144,17 @@ class Channel:
 
 
 async def flow_until(
-    channel: Channel, settings: Settings, *, events: int, until: datetime, on_progress: Progress
+    channel: Channel,
+    settings: Settings,
+    *,
+    events: int,
+    until: datetime,
+    on_progress: Progress,
+    requests: Sequence[Event[Any]],
 ) -> tuple[int, int]:
-    """Publish `events` flights, ticks up to `until` and the payments; return the numbers of flights and payments."""
+    """Publish flights, ticks up to `until`, requests and payments; return the numbers of flights and payments."""
     flights, payments = await asyncio.gather(
-        publish_usage(channel, settings, limit=events, until=until, on_progress=on_progress),
+        publish_usage(channel, settings, limit=events, until=until, on_progress=on_progress, requests=requests),
         _pay(channel, settings, until),
     )
     return flights, payments

@@ -1,7 +1,7 @@
 """The storm: the books after at least 40 kills and stops are, byte for byte, those of a calm run.
 
-Input     the first 100,000 flights of 2013 with contracts, payments and the daily clock, on a real Apache Kafka and a
-          Postgres that syncs; two workers an agent, two relays.
+Input     the first 100,000 flights of 2013 with contracts, payments, requests (asked.py) and the daily clock, on a real
+          Apache Kafka and a Postgres that syncs; two workers an agent, two relays.
 Settings  FAKTURO_STORM_SEED (printed), FAKTURO_STORM_EVENTS, FAKTURO_STORM_KILLS.
 Account   printed as it goes: `make storm`.
 """
@@ -25,7 +25,10 @@ from fakturo.consumers.runtime.settlement import settle
 from fakturo.producers.simulate.flights import usage_records
 from fakturo.producers.simulate.flights_contracts import catalog_path
 from fakturo.producers.simulate.year import YEAR_STARTS_AT, publish_contracts
+from fakturo.schemas.events.invoices import CREDIT_NOTE_ISSUED, INVOICE_FINALIZED
+from fakturo.schemas.events.requests import CREDIT_NOTE_REQUESTED, INVOICE_VOID_REQUESTED, INVOICE_WRITE_OFF_REQUESTED
 from fakturo.schemas.topics import INVOICES, OUTPUT_TOPICS
+from tests.storm.asked import requests
 from tests.storm.books import compare, dump, fingerprint, undecided
 from tests.storm.breaker import Breaker, tally
 from tests.storm.flow import OPEN, Channel, Gate, flow_until
@@ -45,6 +48,9 @@ PAYMENTS_END_AFTER = timedelta(days=61)
 """Of the last period billed, F9 and YV pay last: 14 days and 40 more."""
 PATIENCE_SECONDS = 120.0
 FAULTS_SHOWN = 8
+
+ISSUED = (INVOICE_FINALIZED, CREDIT_NOTE_ISSUED)
+LIFE = (INVOICE_VOID_REQUESTED, CREDIT_NOTE_REQUESTED, INVOICE_WRITE_OFF_REQUESTED)
 
 _NUMBERS = "SELECT number FROM invoicing.invoice"
 _LEFT = """
@@ -103,6 +109,9 @@ async def test_the_books_after_a_storm_are_those_of_a_calm_run(
     differences = compare(calm.books, storm.books)
     assert differences == [], f"seed {SEED}"
     assert calm.counts["invoicing.invoice"] > 0
+    assert calm.counts["invoicing.request"] == sum(1 for request in requests() if request.type in LIFE)
+    assert calm.counts["invoicing.credit_use"] > 0
+    assert calm.counts["invoicing.coupon_use"] > 0
     assert calm.counts["ledger.allocation"] > 0
     assert calm.counts["kpi.value"] > 0
 
@@ -133,7 +142,9 @@ async def _flow(
     await channel.start()
     await publish_contracts(channel, rig.settings)
     breaker.start()
-    flow = flow_until(channel, rig.settings, events=EVENTS, until=until, on_progress=breaker.count_sent)
+    flow = flow_until(
+        channel, rig.settings, events=EVENTS, until=until, on_progress=breaker.count_sent, requests=requests()
+    )
     flowing = asyncio.create_task(flow)
     try:
         for strike in strikes:
@@ -194,11 +205,13 @@ def _environment(billing_until: date) -> dict[str, str]:
 
 def _check_invoices(outcome: Outcome) -> None:
     """Check that the numbers are without a gap, and that a reader saw each invoice of the book once, as booked."""
-    found = sorted(int(number.rpartition("-")[2]) for number in outcome.numbers)
-    assert found == list(range(1, len(found) + 1)), f"invoice numbers (seed {SEED}): {found}"
-    published: dict[str, dict[str, Any]] = outcome.seen.documents.get(INVOICES.name, {})
-    assert sorted(event["data"]["number"] for event in published.values()) == sorted(outcome.numbers), f"seed {SEED}"
-    assert outcome.seen.counts[INVOICES.name] == outcome.counts["invoicing.invoice"], f"seed {SEED}"
+    for series in ("INV", "CN"):
+        found = sorted(int(number.rpartition("-")[2]) for number in outcome.numbers if number.startswith(f"{series}-"))
+        assert found == list(range(1, len(found) + 1)), f"numbers of {series} (seed {SEED}): {found}"
+    published: list[dict[str, Any]] = list(outcome.seen.documents.get(INVOICES.name, {}).values())
+    numbers = sorted(event["data"]["number"] for event in published if event["type"] in ISSUED)
+    assert numbers == sorted(outcome.numbers), f"seed {SEED}"
+    assert len(numbers) == outcome.counts["invoicing.invoice"], f"seed {SEED}"
 
 
 def _print_totals(calm: Outcome, storm: Outcome) -> None:
