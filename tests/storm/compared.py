@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 APPENDED = "append time: when the tick or event that brought it was recorded"
 NUMBERED = "the order of invoice numbers is that of the commits"
 HASH_OF_NUMBER = "hash of an event that holds the invoice's number"
+MOVED = "where it lies in the topic; a driver that had to send again moves it"
 IN_ORDER_OF_INSERTION = "a surrogate given in the order of insertion; the row's content is compared"
 
 
@@ -54,11 +55,15 @@ USAGE_BOOKS = (
             "late",
             "recorded_at",
             "partition",
-            "raw",
-            "late_for",
         ),
-        left_out={"offset": "where it lies in the topic; a driver that had to send again moves it"},
+        left_out={"offset": MOVED},
     ),
+    Table(
+        name="usage.event_rated",
+        columns=("account_id", "type", "at", "partition", "source", "id"),
+        left_out={"offset": MOVED},
+    ),
+    Table(name="usage.event_late_for", columns=("source", "id"), left_out={"meter_id": IN_ORDER_OF_INSERTION}),
     Table(
         name="usage.final_statement",
         columns=("subscription_item", "period_start_at", "revision", "period_end_at", "content_hash", "signature"),
