@@ -1,6 +1,8 @@
 """Recomputes every KPI as of the last closed day, from invoices, payments and allocations, by plain sums and fractions.
 
 Place     invoicing.invoice, ledger.* -> [this] -> compared with kpi.value. None of engine/kpi is used.
+Counts    an invoice until the day it was voided on; a credit note lowers net and gross of its own day and is none; bad
+          debt is what 6100 says. Only payments settle, not what a credit note or a void gives back.
 """
 
 from dataclasses import dataclass
@@ -77,8 +79,8 @@ async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> N
 
 async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Invoice], list[_Settled], list[_Movement]]:
     invoices = await connection.fetch(
-        "SELECT account, currency, issue_on, subtotal_minor, total_minor, kind = 'credit_note' FROM invoicing.invoice "
-        "WHERE issue_on <= $1 AND (status <> 'void' OR voided_on > $1)",
+        "SELECT account, currency, issue_on, subtotal_minor, total_minor, kind = 'credit_note' AS is_note "
+        "FROM invoicing.invoice WHERE issue_on <= $1 AND (status <> 'void' OR greatest(voided_on, issue_on) > $1)",
         as_of,
     )
     settled = await connection.fetch(
@@ -86,7 +88,7 @@ async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Inv
         "SELECT i.account, i.currency, p.paid_on, p.paid_on - i.due_on AS days, a.amount_minor "
         "FROM ledger.allocation a JOIN ledger.journal j USING (journal_id) JOIN ledger.invoice i USING (invoice_id) "
         "JOIN (SELECT payment_id, (received_at AT TIME ZONE 'UTC')::date AS paid_on FROM ledger.payment "
-        "WHERE type = 'received') p USING (payment_id) WHERE j.effective_on <= $1 AND j.source_type = 'payment'",
+        "WHERE type = 'received') p USING (payment_id) WHERE j.source_type = 'payment' AND j.effective_on <= $1",
         as_of,
     )
     movements = await connection.fetch(
@@ -110,21 +112,21 @@ def _values(
     values: dict[tuple[str, str], Decimal | None] = {("open_receivables", "now"): _rounded(owed, digits)}
     for window, days in WINDOW_DAYS.items():
         after = BEGINNING if days is None else as_of - timedelta(days=days)
-        billed = [invoice for invoice in invoices if invoice.issued_on > after]
-        revenue = Fraction(sum(invoice.net_minor for invoice in billed), unit)
+        shown = [invoice for invoice in invoices if invoice.issued_on > after]
+        billed = [invoice for invoice in shown if not invoice.is_note]
+        revenue = Fraction(sum(invoice.net_minor for invoice in shown), unit)
         cost = Fraction(sum(m.amount_minor for m in movements if m.code != "1200" and m.on > after), unit)
         paid = [fact for fact in settled if fact.paid_on > after]
         amount = sum(fact.amount_minor for fact in paid)
         weighted = sum(fact.amount_minor * fact.days for fact in paid)
-        invoices_only = [invoice for invoice in billed if not invoice.is_note]
-        customers = len({invoice.account for invoice in invoices_only})
+        customers = len({invoice.account for invoice in billed})
         values["revenue", window] = _rounded(revenue, digits)
-        values["average_invoice", window] = _ratio(revenue, len(invoices_only), digits)
-        values["purchase_frequency", window] = _ratio(Fraction(len(invoices_only)), customers, 4)
+        values["average_invoice", window] = _ratio(revenue, len(billed), digits)
+        values["purchase_frequency", window] = _ratio(Fraction(len(billed)), customers, 4)
         values["lifetime_value", window] = _rounded(revenue - cost, digits)
         values["payment_delay", window] = _ratio(Fraction(weighted), amount, 4)
         if days is not None:
-            gross = Fraction(sum(invoice.gross_minor for invoice in billed), unit)
+            gross = Fraction(sum(invoice.gross_minor for invoice in shown), unit)
             values["dso", window] = _ratio(owed * days, gross, 4)
     return values
 

@@ -1,44 +1,33 @@
-"""Recomputes the ledger's balances from the invoices and payments, and each open amount from its allocations.
+"""Recomputes the ledger's balances from documents, credit and payments, and each open amount from its lines.
 
-Place     invoicing.invoice (checked before by verify_invoices), ledger.payment -> [this] -> compared with the books.
+Place     documents (checked before), the books of credit (checked before), ledger.payment -> [this] -> the balances.
+Legs      of an invoice: due to 1200, prepaid credit from 2320, discounts to 4090, gross revenue to 4000, tax to 2100,
+          and what waits for points to 2210. A void is none of it; a credit note takes back by 4095 and 2100. Credit
+          granted goes from 2300 to 2320, expired to 4080; what was written off is in 6100.
+One       a customer's receivable and credit (1200 and 2300) are compared as one figure: what they owe in all.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import asyncpg
 
+from fakturo.cli.verify_documents import Document
 from fakturo.cli.verify_result import Verification
 
 RECEIVABLE, CREDIT, TAX, REVENUE, FEES, CLEARING = "1200", "2300", "2100", "4000", "6200", "1020"
-CREDIT_NOTES, BAD_DEBT, PREPAID, BREAKAGE, DISCOUNTS = "4095", "6100", "2320", "4080", "4090"
+POINTS, PREPAID, BREAKAGE, DISCOUNTS, NOTES, BAD_DEBT = "2210", "2320", "4080", "4090", "4095", "6100"
 BANK_SIGNS = {"received": 1, "refunded": -1, "charged_back": -1, "failed": 0}
 """How a payment of a type moves the clearing account."""
 
-_DOCUMENTS = """
-SELECT account, currency, kind, sum(subtotal_minor)::bigint AS subtotal, sum(tax_minor)::bigint AS tax,
-       sum(prepaid)::bigint AS prepaid, sum(discounts)::bigint AS discounts
-  FROM (SELECT account, currency, kind, subtotal_minor, tax_minor,
-               (SELECT coalesce(sum((c ->> 'amount_minor')::bigint), 0)
-                  FROM jsonb_array_elements(coalesce(content -> 'credits', '[]')) c) AS prepaid,
-               CASE WHEN kind = 'invoice' THEN
-                   (SELECT coalesce(-sum((d ->> 'amount_minor')::bigint), 0)
-                      FROM jsonb_array_elements(content -> 'discounts') d WHERE d ->> 'kind' <> 'loyalty')
-                   ELSE 0 END AS discounts
-          FROM invoicing.invoice WHERE status <> 'void') documents
- GROUP BY account, currency, kind
-"""
-"""What stands of invoices and credit notes; a void invoice has left nothing."""
-
-_GRANTS = """
-SELECT account_id, currency, sum(amount_minor)::bigint AS granted, sum(expired_minor)::bigint AS expired
-  FROM invoicing.credit_grant WHERE kind = 'prepaid' GROUP BY account_id, currency
-"""
+Balances = Counter[tuple[str, str | None, str]]
+"""(account of the chart, customer, currency) -> minor units."""
 
 
-async def verify_ledger(connection: asyncpg.Connection, result: Verification) -> None:
+async def verify_ledger(connection: asyncpg.Connection, documents: Sequence[Document], result: Verification) -> None:
     """Compare every balance, every journal's sum and every open amount."""
-    expected = await _expected(connection)
-    found: Counter[tuple[str, str | None, str]] = Counter()
+    expected = await _expected(connection, documents)
+    found: Balances = Counter()
     for row in await connection.fetch("SELECT account_code, party, currency, amount_minor FROM ledger.balance"):
         code = RECEIVABLE if row["account_code"] == CREDIT else row["account_code"]
         found[code, row["party"], row["currency"]] += row["amount_minor"]
@@ -46,31 +35,67 @@ async def verify_ledger(connection: asyncpg.Connection, result: Verification) ->
         code, party, currency = key
         result.compare("ledger", f"balance of {code} {party or ''} {currency}", expected[key], found[key])
     await _verify_lines(connection, result)
-    await _verify_open(connection, result)
+    await _verify_open(connection, documents, result)
 
 
-async def _expected(connection: asyncpg.Connection) -> Counter[tuple[str, str | None, str]]:
-    """Return what the balances should be; a customer's receivable and credit are one figure: what they owe in all."""
-    expected: Counter[tuple[str, str | None, str]] = Counter()
-    for row in await connection.fetch(_DOCUMENTS):
-        account, currency = row["account"], row["currency"]
-        expected[RECEIVABLE, account, currency] += row["subtotal"] + row["tax"] - row["prepaid"]
-        expected[PREPAID, account, currency] += row["prepaid"]
-        expected[DISCOUNTS, None, currency] += row["discounts"]
-        expected[REVENUE if row["kind"] == "invoice" else CREDIT_NOTES, None, currency] -= (
-            row["subtotal"] + row["discounts"]
-        )
-        expected[TAX, None, currency] -= row["tax"]
-    for row in await connection.fetch(_GRANTS):
+async def _expected(connection: asyncpg.Connection, documents: Sequence[Document]) -> Balances:
+    """Return what the balances should be."""
+    expected: Balances = Counter()
+    for document in documents:
+        if document.row["kind"] == "credit_note":
+            _add_note(document, expected)
+        elif not document.is_void:
+            _add_invoice(document, expected)
+    await _add_credit(connection, expected)
+    await _add_points(connection, expected)
+    await _add_payments(connection, expected)
+    return Counter({key: amount for key, amount in expected.items() if amount})
+
+
+def _add_invoice(document: Document, expected: Balances) -> None:
+    content, currency = document.content, document.content.currency
+    prepaid = sum(one.amount_minor for one in content.credits)
+    discounts = -sum(one.amount_minor for one in content.discounts if one.kind != "loyalty")
+    expected[RECEIVABLE, content.account, currency] += content.total_minor - prepaid
+    expected[PREPAID, content.account, currency] += prepaid
+    expected[DISCOUNTS, None, currency] += discounts
+    expected[REVENUE, None, currency] -= content.subtotal_minor + discounts
+    expected[TAX, None, currency] -= content.tax_minor
+    written_off = document.row["written_off_minor"]
+    expected[BAD_DEBT, None, currency] += written_off
+    expected[RECEIVABLE, content.account, currency] -= written_off
+
+
+def _add_note(document: Document, expected: Balances) -> None:
+    content, currency = document.content, document.content.currency
+    expected[NOTES, None, currency] -= content.subtotal_minor
+    expected[TAX, None, currency] -= content.tax_minor
+    expected[RECEIVABLE, content.account, currency] += content.total_minor
+
+
+async def _add_credit(connection: asyncpg.Connection, expected: Balances) -> None:
+    for row in await connection.fetch("SELECT * FROM invoicing.credit_grant WHERE kind = 'prepaid'"):
         account, currency = row["account_id"], row["currency"]
-        expected[RECEIVABLE, account, currency] += row["granted"]
-        expected[PREPAID, account, currency] -= row["granted"] - row["expired"]
-        expected[BREAKAGE, None, currency] -= row["expired"]
+        expected[RECEIVABLE, account, currency] += row["amount_minor"]
+        expected[PREPAID, account, currency] += row["expired_minor"] - row["amount_minor"]
+        expected[BREAKAGE, None, currency] -= row["expired_minor"]
+
+
+async def _add_points(connection: asyncpg.Connection, expected: Balances) -> None:
+    """Add what waits for points: deferred less released; what expired is breakage, the rest is against revenue."""
     for row in await connection.fetch(
-        "SELECT account, currency, sum(written_off_minor)::bigint AS given_up FROM ledger.invoice GROUP BY 1, 2"
+        "SELECT l.currency, l.deferred_minor, l.released_minor, l.expired, "
+        "coalesce(sum(u.released_minor), 0)::bigint AS redeemed "
+        "FROM invoicing.point_lot l LEFT JOIN invoicing.point_use u USING (lot_id) GROUP BY l.lot_id"
     ):
-        expected[RECEIVABLE, row["account"], row["currency"]] -= row["given_up"]
-        expected[BAD_DEBT, None, row["currency"]] += row["given_up"]
+        currency, waiting = row["currency"], row["deferred_minor"] - row["released_minor"]
+        expired = row["released_minor"] - row["redeemed"] if row["expired"] else 0
+        expected[POINTS, None, currency] -= waiting
+        expected[BREAKAGE, None, currency] -= expired
+        expected[REVENUE, None, currency] += waiting + expired
+
+
+async def _add_payments(connection: asyncpg.Connection, expected: Balances) -> None:
     for row in await connection.fetch(
         "SELECT account, currency, type, sum(amount_minor)::bigint AS amount, sum(fee_minor)::bigint AS fee "
         "FROM ledger.payment GROUP BY account, currency, type"
@@ -79,7 +104,6 @@ async def _expected(connection: asyncpg.Connection) -> Counter[tuple[str, str | 
         expected[RECEIVABLE, row["account"], currency] -= moved
         expected[CLEARING, None, currency] += moved - row["fee"]
         expected[FEES, None, currency] += row["fee"]
-    return Counter({key: amount for key, amount in expected.items() if amount})
 
 
 async def _verify_lines(connection: asyncpg.Connection, result: Verification) -> None:
@@ -96,13 +120,50 @@ async def _verify_lines(connection: asyncpg.Connection, result: Verification) ->
         result.compare("ledger", figure, row["amount"], row["kept"])
 
 
-async def _verify_open(connection: asyncpg.Connection, result: Verification) -> None:
+async def _verify_open(connection: asyncpg.Connection, documents: Sequence[Document], result: Verification) -> None:
+    """Compare what is open of each invoice: what was due, less payments, credit notes and what was given up."""
+    paid: Counter[str] = Counter()
     for row in await connection.fetch(
-        "SELECT i.invoice_id, i.status, i.due_minor, i.credited_minor, v.written_off_minor, v.open_minor, "
-        "coalesce(sum(a.amount_minor), 0)::bigint AS paid FROM invoicing.invoice i "
-        "LEFT JOIN ledger.invoice v USING (invoice_id) LEFT JOIN ledger.allocation a USING (invoice_id) "
-        "WHERE i.kind = 'invoice' GROUP BY i.invoice_id, v.invoice_id"
+        "SELECT invoice_id, sum(amount_minor)::bigint AS amount FROM ledger.allocation GROUP BY invoice_id"
     ):
-        taken = row["paid"] + row["credited_minor"] + (row["written_off_minor"] or 0)
-        expected = 0 if row["status"] == "void" else max(row["due_minor"] - taken, 0)
-        result.compare("ledger", f"open amount of {row['invoice_id']}", expected, row["open_minor"])
+        paid[row["invoice_id"]] = row["amount"]
+    moved: Counter[tuple[str, str]] = Counter()
+    for row in await connection.fetch(
+        "SELECT l.invoice_id, CASE WHEN j.kind IN ('finalized', 'issued', 'voided', 'written_off', 'recovered') "
+        "THEN j.kind ELSE 'payment' END AS kind, sum(l.amount_minor)::bigint AS amount FROM ledger.line l "
+        "JOIN ledger.journal j USING (journal_id) WHERE l.account_code = '1200' AND l.invoice_id IS NOT NULL "
+        "GROUP BY 1, 2"
+    ):
+        moved[row["invoice_id"], row["kind"]] = row["amount"]
+    kept = {row["invoice_id"]: row for row in await connection.fetch("SELECT * FROM ledger.invoice")}
+    for document in documents:
+        if document.row["kind"] == "invoice":
+            _compare_open(document, paid, moved, kept.get(document.content.invoice_id), result)
+
+
+def _compare_open(
+    document: Document,
+    paid: Counter[str],
+    moved: Counter[tuple[str, str]],
+    kept: asyncpg.Record | None,
+    result: Verification,
+) -> None:
+    """Compare what one invoice's lines on 1200 come to; `kept` is how the ledger has it, None where it has not."""
+    name, due = document.content.invoice_id, document.content.amount_due_minor
+    written_off = -moved[name, "written_off"] - moved[name, "recovered"]
+    left = due - paid[name] + moved[name, "issued"] - written_off
+    expected = {
+        "open_minor": 0 if document.is_void else left,
+        # What was given up is owed again before an invoice is void.
+        "written_off_minor": written_off,
+        "credited_minor": document.row["credited_minor"],
+        "is_void": document.is_void,
+    }
+    for column, figure in (
+        ("open_minor", "open amount"),
+        ("written_off_minor", "written off"),
+        ("credited_minor", "credited"),
+        ("is_void", "void"),
+    ):
+        result.compare("ledger", f"{figure} of {name}", expected[column], kept[column] if kept else None)
+    result.compare("ledger", f"journal of {name}", due, moved[name, "finalized"])

@@ -1,4 +1,4 @@
-"""What `fakturo verify` finds: how many figures it recomputed, each difference, and how far back the raw data reach."""
+"""What `fakturo verify` finds: how many figures it recomputed, each difference, and what it left out and why."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,12 +14,21 @@ class Difference:
     found: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is no difference, but explains why figures are not compared: how many of them, and what they are."""
+
+    count: int
+    text: str
+
+
 @dataclass(slots=True)
 class Verification:
     """The result of a run; `covers_from_at` and `covers_to_at` bound the raw usage events that are still kept."""
 
     checked: int = 0
     differences: list[Difference] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     covers_from_at: datetime | None = None
     covers_to_at: datetime | None = None
 
@@ -28,6 +37,10 @@ class Verification:
         self.checked += 1
         if expected != found:
             self.differences.append(Difference(book=book, figure=figure, expected=_text(expected), found=_text(found)))
+
+    def note(self, count: int, text: str) -> None:
+        """Say that `count` figures are left out, and why."""
+        self.notes.append(Note(count, text))
 
 
 def _text(value: object) -> str | None:

@@ -1,0 +1,77 @@
+"""Recomputes the books of loyalty points from what documents say was earned and redeemed.
+
+Place     documents -> [this] -> compared with invoicing.point_lot, point_use and point_balance.
+Lots      an invoice's points are one lot; of a void invoice what was redeemed by then stays, the rest is taken back.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import asyncpg
+
+from fakturo.cli.verify_documents import Document
+from fakturo.cli.verify_result import Verification
+
+
+async def verify_points(connection: asyncpg.Connection, documents: Sequence[Document], result: Verification) -> None:
+    """Compare every lot with the invoice that earned it and the uses of it, and every balance with its lots."""
+    earned = {document.content.invoice_id: document for document in documents if not document.asked}
+    lots = await connection.fetch("SELECT * FROM invoicing.point_lot ORDER BY lot_id")
+    uses = await connection.fetch("SELECT * FROM invoicing.point_use")
+    claims = await connection.fetch("SELECT lot_id, points, redeemed FROM invoicing.point_claim")
+    free: Counter[str] = Counter()
+    for lot in lots:
+        _verify_lot(lot, uses, claims, result)
+        _verify_earned(lot, earned.get(lot["lot_id"]), result)
+        free[lot["account_id"]] += lot["points"] - lot["claimed"] - lot["expired"]
+    known = {lot["lot_id"] for lot in lots}
+    for document in earned.values():
+        _verify_document(document, uses, known, result)
+    for row in await connection.fetch("SELECT account_id, points FROM invoicing.point_balance ORDER BY account_id"):
+        result.compare("points", f"free points of {row['account_id']}", free[row["account_id"]], row["points"])
+
+
+def _verify_lot(
+    lot: asyncpg.Record, uses: Sequence[asyncpg.Record], claims: Sequence[asyncpg.Record], result: Verification
+) -> None:
+    name = f"points of {lot['lot_id']}"
+    mine = [row for row in claims if row["lot_id"] == lot["lot_id"]]
+    redeemed = [row for row in uses if row["lot_id"] == lot["lot_id"]]
+    result.compare("points", f"{name}: claimed", sum(row["points"] for row in mine), lot["claimed"])
+    result.compare("points", f"{name}: redeemed of claims", sum(row["redeemed"] for row in mine), lot["redeemed"])
+    result.compare("points", f"{name}: redeemed", sum(row["points"] for row in redeemed), lot["redeemed"])
+    beyond = max(lot["claimed"] + lot["expired"] - lot["points"], 0)
+    result.compare("points", f"{name}: claimed and expired beyond them", 0, beyond)
+    if not lot["expired"] and not lot["is_void"]:
+        released = sum(row["released_minor"] for row in redeemed)
+        result.compare("points", f"{name}: revenue released", released, lot["released_minor"])
+    elif lot["points"] == lot["redeemed"] + lot["expired"]:
+        result.compare(
+            "points", f"{name}: revenue that waits for none", 0, lot["deferred_minor"] - lot["released_minor"]
+        )
+
+
+def _verify_earned(lot: asyncpg.Record, document: Document | None, result: Verification) -> None:
+    name = f"points of {lot['lot_id']}"
+    if document is None or document.content.loyalty is None:
+        result.compare("points", name, None, lot["points"])
+        return
+    result.compare("points", f"{name}: taken back", document.is_void, lot["is_void"])
+    if not lot["is_void"]:
+        loyalty = document.content.loyalty
+        result.compare("points", f"{name}: earned", loyalty.points_earned, lot["points"])
+        result.compare("points", f"{name}: revenue deferred", loyalty.deferred_minor, lot["deferred_minor"])
+
+
+def _verify_document(document: Document, uses: Sequence[asyncpg.Record], known: set[str], result: Verification) -> None:
+    """Compare what came off a document: points, and the revenue that they release."""
+    loyalty = document.content.loyalty
+    if loyalty is None:
+        return
+    invoice_id = document.content.invoice_id
+    mine = [row for row in uses if row["invoice_id"] == invoice_id]
+    points, released = sum(row["points"] for row in mine), sum(row["released_minor"] for row in mine)
+    expected = (0, 0) if document.is_void else (loyalty.points_redeemed, loyalty.released_minor)
+    result.compare("points", f"points redeemed on {invoice_id}, and revenue released", expected, (points, released))
+    if loyalty.points_earned:
+        result.compare("points", f"points kept of {invoice_id}", True, invoice_id in known)

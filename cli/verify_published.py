@@ -1,0 +1,40 @@
+"""Accounts and subscriptions as they were published last: what everything else is recomputed from.
+
+Place     contracts.published -> [this] -> the other verify_* modules.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import asyncpg
+import msgspec
+
+from fakturo.schemas.events.contracts import AccountChanged, Subscription, SubscriptionItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contracts:
+    """What is published: accounts by id, and subscriptions."""
+
+    accounts: dict[str, AccountChanged]
+    subscriptions: tuple[Subscription, ...]
+
+    def items(self) -> Iterator[tuple[Subscription, SubscriptionItem]]:
+        """Yield every item with its subscription."""
+        for subscription in self.subscriptions:
+            for item in subscription.items:
+                yield subscription, item
+
+
+async def read_contracts(connection: asyncpg.Connection) -> Contracts:
+    """Return the accounts and subscriptions as they were published last."""
+    accounts: dict[str, AccountChanged] = {}
+    subscriptions: list[Subscription] = []
+    query = "SELECT role, content::text AS content FROM contracts.published ORDER BY role, record_id"
+    for row in await connection.fetch(query):
+        if row["role"] == "account":
+            account = msgspec.json.decode(row["content"], type=AccountChanged)
+            accounts[account.account] = account
+        else:
+            subscriptions.append(msgspec.json.decode(row["content"], type=Subscription))
+    return Contracts(accounts=accounts, subscriptions=tuple(subscriptions))
