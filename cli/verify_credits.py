@@ -7,7 +7,6 @@ Rule      what a book says was used is what the documents that are not void show
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date
 
 import asyncpg
 
@@ -16,7 +15,6 @@ from fakturo.cli.verify_periods import day_of, zone_of
 from fakturo.cli.verify_published import Contracts
 from fakturo.cli.verify_result import Verification
 from fakturo.schemas.events.contracts import Commitment, Subscription
-
 
 _WAITS = """
 SELECT DISTINCT subscription_id FROM invoicing.subscription_item JOIN (
