@@ -16,11 +16,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 
 from fakturo.cli.stack.broker import EmbeddedBroker
 from fakturo.cli.stack.kafka import ApacheKafka
 from fakturo.cli.stack.postgres import EmbeddedPostgres
+
+hypothesis.settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing here
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
