@@ -93,11 +93,20 @@ class Journey:
         """Commit a change of an `Account`, `Order` or `OrderItem`."""
         self._commit(entity, name, "UPDATE", values)
 
-    def use(self, account: str, day: str, quantity: int | str = 1, event_type: str = "api.call", **data: Any) -> None:
+    def use(
+        self,
+        account: str,
+        day: str,
+        quantity: int | str = 1,
+        *,
+        event_type: str = "api.call",
+        event_id: str | None = None,
+        **data: Any,
+    ) -> None:
         """Send one usage event at noon UTC of a day, with `data.quantity`."""
-        number = next(self._numbers)
         event = {
-            "specversion": "1.0", "id": f"u{number}", "source": "meter", "type": event_type, "subject": account,
+            "specversion": "1.0", "id": event_id or f"u{next(self._numbers)}",
+            "source": "meter", "type": event_type, "subject": account,
             "time": f"{day}T12:00:00Z", "data": {"quantity": str(quantity), **data},
         }  # fmt: skip
         self.pipeline.feed("billing.usage", json.dumps(event).encode(), account.encode())
