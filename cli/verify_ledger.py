@@ -68,7 +68,12 @@ def _add_invoice(document: Document, expected: Balances) -> None:
 
 def _add_note(document: Document, expected: Balances) -> None:
     content, currency = document.content, document.content.currency
-    expected[NOTES, None, currency] -= content.subtotal_minor
+    discounts = -sum(one.amount_minor for one in content.discounts if one.kind != "loyalty")
+    # What waits for points is counted from the lots, against revenue; a note takes it back on its own account.
+    waiting = content.loyalty.deferred_minor - content.loyalty.released_minor if content.loyalty else 0
+    expected[DISCOUNTS, None, currency] += discounts
+    expected[REVENUE, None, currency] -= waiting
+    expected[NOTES, None, currency] += waiting - content.subtotal_minor - discounts
     expected[TAX, None, currency] -= content.tax_minor
     expected[RECEIVABLE, content.account, currency] += content.total_minor
 

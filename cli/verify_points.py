@@ -1,7 +1,8 @@
 """Recomputes the books of loyalty points from what documents say was earned and redeemed.
 
 Place     documents -> [this] -> compared with invoicing.point_lot, point_use and point_balance.
-Lots      an invoice's points are one lot; of a void invoice what was redeemed by then stays, the rest is taken back.
+Lots      an invoice's points are one lot; of a void invoice what was redeemed by then stays, the rest is taken back. A
+          credit note takes back its share, the last one the rest.
 """
 
 from collections import Counter
@@ -11,22 +12,28 @@ import asyncpg
 
 from fakturo.cli.verify_documents import Document
 from fakturo.cli.verify_result import Verification
+from fakturo.schemas.events.invoices import LoyaltyMovement
 
 
 async def verify_points(connection: asyncpg.Connection, documents: Sequence[Document], result: Verification) -> None:
     """Compare every lot with the invoice that earned it and the uses of it, and every balance with its lots."""
     earned = {document.content.invoice_id: document for document in documents if not document.asked}
+    noted: dict[str, list[LoyaltyMovement]] = {}
+    for document in documents:
+        if document.asked and document.content.loyalty is not None:
+            noted.setdefault(document.content.corrects or "", []).append(document.content.loyalty)
     lots = await connection.fetch("SELECT * FROM invoicing.point_lot ORDER BY lot_id")
     uses = await connection.fetch("SELECT * FROM invoicing.point_use")
     claims = await connection.fetch("SELECT lot_id, points, redeemed FROM invoicing.point_claim")
     free: Counter[str] = Counter()
     for lot in lots:
         _verify_lot(lot, uses, claims, result)
-        _verify_earned(lot, earned.get(lot["lot_id"]), result)
+        _verify_earned(lot, earned.get(lot["lot_id"]), noted.get(lot["lot_id"], ()), result)
         free[lot["account_id"]] += lot["points"] - lot["claimed"] - lot["expired"]
     known = {lot["lot_id"] for lot in lots}
     for document in earned.values():
-        _verify_document(document, uses, known, result)
+        given_back = any(one.points_redeemed for one in noted.get(document.content.invoice_id, ()))
+        _verify_document(document, uses, known, result, given_back=given_back or document.is_void)
     for row in await connection.fetch("SELECT account_id, points FROM invoicing.point_balance ORDER BY account_id"):
         result.compare("points", f"free points of {row['account_id']}", free[row["account_id"]], row["points"])
 
@@ -51,19 +58,26 @@ def _verify_lot(
         )
 
 
-def _verify_earned(lot: asyncpg.Record, document: Document | None, result: Verification) -> None:
+def _verify_earned(
+    lot: asyncpg.Record, document: Document | None, notes: Sequence[LoyaltyMovement], result: Verification
+) -> None:
     name = f"points of {lot['lot_id']}"
     if document is None or document.content.loyalty is None:
         result.compare("points", name, None, lot["points"])
         return
-    result.compare("points", f"{name}: taken back", document.is_void, lot["is_void"])
+    if not notes:
+        result.compare("points", f"{name}: taken back", document.is_void, lot["is_void"])
     if not lot["is_void"]:
         loyalty = document.content.loyalty
-        result.compare("points", f"{name}: earned", loyalty.points_earned, lot["points"])
-        result.compare("points", f"{name}: revenue deferred", loyalty.deferred_minor, lot["deferred_minor"])
+        points = loyalty.points_earned + sum(note.points_earned for note in notes)
+        deferred = loyalty.deferred_minor + sum(note.deferred_minor for note in notes)
+        result.compare("points", f"{name}: earned", points, lot["points"])
+        result.compare("points", f"{name}: revenue deferred", deferred, lot["deferred_minor"])
 
 
-def _verify_document(document: Document, uses: Sequence[asyncpg.Record], known: set[str], result: Verification) -> None:
+def _verify_document(
+    document: Document, uses: Sequence[asyncpg.Record], known: set[str], result: Verification, *, given_back: bool
+) -> None:
     """Compare what came off a document: points, and the revenue that they release."""
     loyalty = document.content.loyalty
     if loyalty is None:
@@ -71,7 +85,7 @@ def _verify_document(document: Document, uses: Sequence[asyncpg.Record], known: 
     invoice_id = document.content.invoice_id
     mine = [row for row in uses if row["invoice_id"] == invoice_id]
     points, released = sum(row["points"] for row in mine), sum(row["released_minor"] for row in mine)
-    expected = (0, 0) if document.is_void else (loyalty.points_redeemed, loyalty.released_minor)
+    expected = (0, 0) if given_back else (loyalty.points_redeemed, loyalty.released_minor)
     result.compare("points", f"points redeemed on {invoice_id}, and revenue released", expected, (points, released))
     if loyalty.points_earned:
         result.compare("points", f"points kept of {invoice_id}", True, invoice_id in known)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 
-from fakturo.engine.money import exact_context, from_minor, rounded, to_minor
+from fakturo.engine.money import allocate, exact_context, from_minor, rounded, to_minor
 from fakturo.engine.periods import add_months
 from fakturo.schemas.events.contracts import LoyaltyProgramme
 
@@ -133,6 +133,19 @@ def released_by_expiry(lot: Lot) -> int:
     if lot.claimed == lot.redeemed:
         return lot.deferred_minor - lot.released_minor
     return max(0, lot.deferred_minor - max(_cumulative(lot, lot.claimed), lot.released_minor))
+
+
+def shared_back(lot: Lot, weights: tuple[int, int]) -> tuple[int, int]:
+    """Return points and revenue that go with the first of two parts of the invoice that earned them.
+
+    Shared is what is not redeemed; of 1,000 points with 38.46 waiting, a quarter takes 250 and 9.62. No more points go
+    than are free, and the revenue goes with the points.
+    """
+    unredeemed = lot.points - lot.expired - lot.redeemed
+    points = min(allocate(unredeemed, weights)[0], lot.free)
+    if points <= 0:
+        return 0, 0
+    return points, allocate(lot.deferred_minor - lot.released_minor, [points, unredeemed - points])[0]
 
 
 def _affordable(lot: Lot, claimed: int, net_minor: int, currency: str) -> tuple[int, int]:

@@ -78,13 +78,13 @@ def post_invoice(invoice: Invoice) -> tuple[JournalLine, ...]:
         (RECEIVABLE, account, invoice.amount_due_minor, invoice.invoice_id),
         (CREDIT, account, invoice.credits_applied_minor - prepaid_minor, None),
         (PREPAID, account, prepaid_minor, None),
-        *_revenue(invoice),
+        *_revenue(invoice, REVENUE),
         (TAX, None, -invoice.tax_minor, None),
     )
 
 
-def _revenue(invoice: Invoice) -> tuple[Leg, ...]:
-    """Return 4090 +discounts, 4000 -gross revenue, 2210 -what waits for points earned +what points redeemed release.
+def _revenue(invoice: Invoice, revenue: LedgerAccount) -> tuple[Leg, ...]:
+    """Return 4090 +discounts, `revenue` -gross, 2210 -what waits for points earned +what points redeemed release.
 
     What points take off an invoice is no discount: that revenue was deferred when they were earned (J12).
     """
@@ -92,7 +92,7 @@ def _revenue(invoice: Invoice) -> tuple[Leg, ...]:
     waiting_minor = invoice.loyalty.deferred_minor - invoice.loyalty.released_minor if invoice.loyalty else 0
     return (
         (DISCOUNTS, None, discounts_minor, None),
-        (REVENUE, None, waiting_minor - discounts_minor - invoice.subtotal_minor, None),
+        (revenue, None, waiting_minor - discounts_minor - invoice.subtotal_minor, None),
         (POINTS, None, -waiting_minor, None),
     )
 
@@ -160,9 +160,11 @@ def post_return(
 
 
 def post_credit_note(note: Invoice, settled: Settlement | None) -> tuple[JournalLine, ...]:
-    """Return 4095 +net, 2100 +tax, 1200 -what it settles of an invoice, 2300 -the rest (J7).
+    """Return 4095 +gross, 4090 -discounts, 2210 +deferral, 2100 +tax, 1200 -what it settles, 2300 -the rest (J7).
 
-    The amounts of `note` are negative. The rest is what was paid already: the customer's credit.
+    The amounts of `note` are negative. All credit notes of an invoice together take back what a void of it takes back,
+    with 4095 in place of 4000. The rest is what was paid already, by payments or by prepaid credit: it is the
+    customer's credit.
 
     Raises:
         InvariantBroken: the note's own sums do not agree.
@@ -170,7 +172,7 @@ def post_credit_note(note: Invoice, settled: Settlement | None) -> tuple[Journal
     settled_minor = settled.amount_minor if settled else 0
     return _lines(
         note.currency,
-        (CREDIT_NOTES, None, -note.subtotal_minor, None),
+        *_revenue(note, CREDIT_NOTES),
         (TAX, None, -note.tax_minor, None),
         (RECEIVABLE, note.account, -settled_minor, settled.invoice_id if settled else None),
         (CREDIT, note.account, note.total_minor + settled_minor, None),

@@ -91,6 +91,35 @@ async def release(tx: Transaction, invoice: Invoice, *, billed_again: bool = Tru
     return msgspec.structs.replace(invoice, loyalty=movement)
 
 
+async def take_back(tx: Transaction, invoice: Invoice, note: Invoice, left_minor: int, *, whole: bool) -> Invoice:
+    """Take back the points that an invoice earned, as far as `note` credits it; return the note as it says so.
+
+    Of what is not redeemed its share of the net amount `left_minor` that was left goes, with the revenue that waits for
+    it. With the `whole` of it all goes, and points that came off the invoice go back to what claimed them.
+    """
+    if invoice.loyalty is None:
+        return note
+    redeemed = released_minor = 0
+    if whole:
+        redeemed, released_minor = await point_store.release_redeemed(tx.driver, invoice.invoice_id)
+        earned, deferred_minor = await point_store.take_back_lot(tx.driver, invoice.invoice_id)
+    else:
+        credited = -note.subtotal_minor
+        earned, deferred_minor = await point_store.take_back_share(
+            tx.driver, invoice.invoice_id, (credited, left_minor - credited)
+        )
+    if not any((redeemed, released_minor, earned, deferred_minor)):
+        return note
+    movement = LoyaltyMovement(
+        programme=invoice.loyalty.programme,
+        points_earned=-earned,
+        points_redeemed=-redeemed,
+        deferred_minor=-deferred_minor,
+        released_minor=-released_minor,
+    )
+    return msgspec.structs.replace(note, loyalty=movement)
+
+
 async def _has_any(document: Document) -> bool:
     """Return whether a subscription or a book has anything to say: mostly none does, by one look at the books."""
     for subscription in document.subscriptions.values():

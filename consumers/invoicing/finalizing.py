@@ -33,6 +33,7 @@ class Made:
     invoice: Invoice
     items: tuple[BilledItem, ...]
     moves: dict[tuple[str, Key], TaxPosition]
+    discounts: Sequence[AppliedDiscount] = ()
 
     @property
     def kind(self) -> str:
@@ -57,7 +58,7 @@ async def finalize(bills: Sequence[Bill], at: datetime, tx: Transaction) -> None
         number = f"{one.series[1]}-{numbers[one.series]:08d}"
         numbers[one.series] += 1
         invoice = structs.replace(one.invoice, number=number)
-        documents.append(Issued(invoice=invoice, items=one.items, kind=one.kind))
+        documents.append(Issued(invoice=invoice, items=one.items, discounts=one.discounts, kind=one.kind))
     await invoice_store.save_documents(tx.driver, documents)
     moves: dict[tuple[str, Key], TaxPosition] = {}
     for one in made:
@@ -115,7 +116,7 @@ async def _make(bill: Bill, positions: Positions, at: datetime, tx: Transaction,
     )
     moves = _moves(invoice, items, found.applied)
     paid = await wallets.pay(tx, invoice, at=at, hold=hold)
-    return Made(bill=bill, invoice=paid, items=items, moves=moves)
+    return Made(bill=bill, invoice=paid, items=items, moves=moves, discounts=found.applied)
 
 
 def _moves(

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import asyncpg
 
-from fakturo.engine.invoicing import BilledItem
+from fakturo.engine.invoicing import AppliedDiscount, BilledItem
 from fakturo.engine.tax.groups import Key
 from fakturo.engine.tax.positions import TaxPosition
 from fakturo.schemas.codec import encode
@@ -23,10 +23,14 @@ RevisionKey = tuple[str, str, str, datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A finalised document with what each of its lines was rated from, in the order of its lines."""
+    """A finalised document with what each of its lines was rated from, in the order of its lines.
+
+    `discounts` have the shares of the lines, which a credit note gives back.
+    """
 
     invoice: Invoice
     items: Sequence[BilledItem]
+    discounts: Sequence[AppliedDiscount] = ()
     kind: str = INVOICE
     counts: bool = True
 
@@ -119,7 +123,7 @@ _LINE_COLUMNS = (
     *("quantity", "unit", "unit_amount", "amount_exact", "amount_minor", "period_start_at", "period_end_at"),
     *("tax_category", "tax_rate_percent", "price_hash", "item_period_start_at", "item_period_end_at", "sequence"),
     *("kind", "counts", "rated_minor", "corrects", "corrects_invoice", "used_by", "cost_centre", "tax_country"),
-    "prices_include_tax",
+    *("prices_include_tax", "discount_shares"),
 )
 
 
@@ -178,6 +182,7 @@ def _line_records(document: Issued) -> list[tuple[object, ...]]:
             line.cost_centre,
             line.tax.country,
             line.tax.prices_include_tax,
+            [one.shares[number - 1] for one in document.discounts],
         )
         for number, (line, item) in enumerate(zip(document.invoice.lines, document.items, strict=True), start=1)
     ]

@@ -32,7 +32,7 @@ from fakturo.consumers.invoicing.invoice_store import CREDIT_NOTE, Issued
 from fakturo.consumers.invoicing.life_store import Found
 from fakturo.consumers.runtime.metrics import INVOICES as COUNTED
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.engine.credit_notes import NoteHead, NothingLeft, credit_note, note_id_of
+from fakturo.engine.credit_notes import NoteHead, NothingLeft, credit_note, is_all, net_left, note_id_of, parts_of
 from fakturo.engine.invoice_life import Status, Step, refusal
 from fakturo.engine.invoicing import BilledItem
 from fakturo.engine.money import exponent_of
@@ -140,14 +140,15 @@ class Life:
             recorded_at=_recorded_at(request),
         )
         try:
-            note = credit_note(invoice, left, asked, head)
+            note, parts = credit_note(invoice, left, asked, head), parts_of(left, asked)
         except NothingLeft as error:
             raise SchemaError(Reason.REFUSED_BY_BOOK, str(error)) from error
         seller = await life_store.find_seller(tx.driver, invoice.seller_code or "", self.seller)
         series = seller.credit_note_series
         number = await invoice_store.take_numbers(tx.driver, seller.code, series, 1)
         note = structs.replace(note, number=f"{series}-{number:08d}")
-        await life_store.take_credit(tx.driver, note, {line.corrects or "": -line.amount_minor for line in note.lines})
+        await life_store.take_credit(tx.driver, note, parts)
+        note = await discounts.take_back(tx, invoice, note, net_left(left), whole=is_all(left, parts))
         await invoice_store.add_positions(
             tx.driver,
             {

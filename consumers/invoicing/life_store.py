@@ -7,11 +7,12 @@ Place     life, receivables -> [this] -> Postgres schema `invoicing`. A status c
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import zip_longest
 
 import asyncpg
 import msgspec
 
-from fakturo.engine.credit_notes import Left
+from fakturo.engine.credit_notes import Left, Part
 from fakturo.engine.invoice_life import Step, sources_of
 from fakturo.engine.tax.positions import TaxPosition
 from fakturo.schemas.events.contracts import Seller
@@ -137,8 +138,8 @@ async def left_of(driver: asyncpg.Connection, invoice_id: str) -> Left:
         "SELECT line_id, amount_minor - credited_minor + least(0, (SELECT coalesce(sum(c.amount_minor), 0) "
         "FROM invoicing.invoice_line c JOIN invoicing.invoice d USING (invoice_id) "
         "WHERE c.corrects_invoice = $1 AND c.corrects = l.line_id AND NOT d.requested AND d.status <> 'void'))::bigint "
-        "AS left_minor FROM invoicing.invoice_line l WHERE invoice_id = $1 AND corrects_invoice IS NULL "
-        "AND amount_minor > 0 ORDER BY line_no",
+        "AS left_minor, discount_shares, credited_shares FROM invoicing.invoice_line l "
+        "WHERE invoice_id = $1 AND corrects_invoice IS NULL AND amount_minor > 0 ORDER BY line_no",
         invoice_id,
     )
     groups = await driver.fetch(
@@ -148,6 +149,13 @@ async def left_of(driver: asyncpg.Connection, invoice_id: str) -> Left:
     )
     return Left(
         lines={row["line_id"]: row["left_minor"] for row in lines},
+        shares={
+            row["line_id"]: tuple(
+                share - credited
+                for share, credited in zip_longest(row["discount_shares"], row["credited_shares"], fillvalue=0)
+            )
+            for row in lines
+        },
         groups={
             (row["category"], row["rate_percent"], row["country"]): TaxPosition(row["taxable_minor"], row["tax_minor"])
             for row in groups
@@ -155,20 +163,23 @@ async def left_of(driver: asyncpg.Connection, invoice_id: str) -> Left:
     )
 
 
-async def take_credit(driver: asyncpg.Connection, note: Invoice, credited: Mapping[str, int]) -> None:
-    """Take a credit note off its invoice, its lines and its tax groups; the book's CHECKs refuse what is too much."""
+async def take_credit(driver: asyncpg.Connection, note: Invoice, parts: Mapping[str, Part]) -> None:
+    """Take a credit note off its invoice, and `parts` off its lines; the book's CHECKs refuse what is too much."""
     await driver.execute(
         "UPDATE invoicing.invoice SET credited_minor = credited_minor + $2 WHERE invoice_id = $1",
         note.corrects,
         -note.total_minor,
     )
-    ids = sorted(credited)
-    await driver.execute(
-        "UPDATE invoicing.invoice_line l SET credited_minor = l.credited_minor + t.amount_minor "
-        "FROM unnest($1::text[], $2::bigint[]) AS t(line_id, amount_minor) WHERE l.line_id = t.line_id",
-        ids,
-        [credited[line_id] for line_id in ids],
-    )
+    for line_id, part in sorted(parts.items()):
+        await driver.execute(
+            "UPDATE invoicing.invoice_line SET credited_minor = credited_minor + $2, credited_shares = coalesce(("
+            "SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY place) "
+            "FROM unnest(credited_shares, $3::bigint[]) WITH ORDINALITY AS shares(a, b, place)), '{}') "
+            "WHERE line_id = $1",
+            line_id,
+            part.amount_minor,
+            list(part.shares),
+        )
 
 
 async def next_sequences(driver: asyncpg.Connection, line_ids: Iterable[str]) -> dict[str, int]:

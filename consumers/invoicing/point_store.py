@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 import asyncpg
 
-from fakturo.engine.loyalty import Lot, Redeemed
+from fakturo.engine.loyalty import Lot, Redeemed, shared_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +231,31 @@ async def take_back_lot(driver: asyncpg.Connection, invoice_id: str) -> tuple[in
         invoice_id,
     )
     return lot.points - lot.expired - lot.redeemed, lot.deferred_minor - lot.released_minor
+
+
+async def take_back_share(driver: asyncpg.Connection, invoice_id: str, weights: tuple[int, int]) -> tuple[int, int]:
+    """Take back the first of two shares of the points that an invoice earned; return them and the revenue with them.
+
+    Shared is what has not been redeemed; no more goes than is free, so what was claimed stays claimed.
+    """
+    row = await driver.fetchrow(
+        f"SELECT {_LOT}, account_id FROM invoicing.point_lot WHERE lot_id = $1 AND NOT is_void FOR UPDATE",  # noqa: S608
+        invoice_id,
+    )
+    if row is None:
+        return 0, 0
+    lot = _lot_of(row)
+    points, deferred_minor = shared_back(lot, weights)
+    await driver.execute(
+        "UPDATE invoicing.point_balance SET points = points - $2 WHERE account_id = $1", row["account_id"], points
+    )
+    await driver.execute(
+        "UPDATE invoicing.point_lot SET points = points - $2, deferred_minor = deferred_minor - $3 WHERE lot_id = $1",
+        invoice_id,
+        points,
+        deferred_minor,
+    )
+    return points, deferred_minor
 
 
 async def lock_expired(

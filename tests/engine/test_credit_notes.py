@@ -37,8 +37,8 @@ def invoice(*amounts: tuple[int, str], discounts: tuple[AppliedDiscount, ...] = 
     return build_invoice(head, items, discounts=discounts)
 
 
-def left_of(document: Invoice, *notes: Invoice) -> Left:
-    """Return what is left after `notes`, added up here by hand."""
+def left_of(document: Invoice, *notes: Invoice, shares: dict[str, tuple[int, ...]] | None = None) -> Left:
+    """Return what is left after `notes`, added up here by hand; `shares` of discounts as given."""
     lines = {line.line_id: line.amount_minor for line in document.lines}
     groups = {
         (tax.category, tax.rate_percent, tax.country or ""): [tax.taxable_minor, tax.tax_minor]
@@ -51,14 +51,16 @@ def left_of(document: Invoice, *notes: Invoice) -> Left:
             group = groups[tax.category, tax.rate_percent, tax.country or ""]
             group[0] += tax.taxable_minor
             group[1] += tax.tax_minor
-    return Left(lines=lines, groups={key: TaxPosition(*value) for key, value in groups.items()})
+    positions = {key: TaxPosition(*value) for key, value in groups.items()}
+    return Left(lines=lines, groups=positions, shares=shares or {})
 
 
 def test_in_full_it_is_the_invoice_negated_discount_and_all() -> None:
     """100.00 and 50.00 at 20 and 10 %, a coupon of 15.00 shared 10 to 5: 90 + 45 net, 18.00 + 4.50 tax."""
     coupon = AppliedDiscount(kind="coupon", code="X", description="X", amount_minor=-1_500, shares=(-1_000, -500))
     document = invoice((10_000, "20"), (5_000, "10"), discounts=(coupon,))
-    note = credit_note(document, left_of(document), None, HEAD)
+    shares = {line.line_id: (share,) for line, share in zip(document.lines, coupon.shares, strict=True)}
+    note = credit_note(document, left_of(document, shares=shares), None, HEAD)
     assert (note.subtotal_minor, note.tax_minor, note.total_minor) == (-13_500, -2_250, -15_750)
     assert [line.amount_minor for line in note.lines] == [-10_000, -5_000]
     assert [line.quantity for line in note.lines] == [Decimal(-2), Decimal(-2)]
@@ -69,17 +71,48 @@ def test_in_full_it_is_the_invoice_negated_discount_and_all() -> None:
     assert (note.corrects, note.status, note.reason, note.number) == (document.invoice_id, "open", "late", None)
 
 
-def test_a_part_is_no_more_than_what_the_discount_left_of_its_tax_group() -> None:
+def test_a_part_is_no_more_than_what_the_discount_left_of_its_line() -> None:
     """Of a line of 100.00 a coupon took 10.00: 90.00 can be credited, 90.01 can't, and then nothing is left."""
     coupon = AppliedDiscount(kind="coupon", code="X", description="X", amount_minor=-1_000, shares=(-1_000,))
     document = invoice((10_000, "20"), discounts=(coupon,))
     (line,) = document.lines
-    with pytest.raises(NothingLeft, match="9001 is more than the 9000 left of what is taxed at 20 %"):
-        credit_note(document, left_of(document), {line.line_id: 9_001}, HEAD)
-    note = credit_note(document, left_of(document), {line.line_id: 9_000}, HEAD)
+    left = left_of(document, shares={line.line_id: (-1_000,)})
+    with pytest.raises(NothingLeft, match="9001 is more than the 9000 left of line"):
+        credit_note(document, left, {line.line_id: 9_001}, HEAD)
+    note = credit_note(document, left, {line.line_id: 9_000}, HEAD)
     assert (note.subtotal_minor, note.tax_minor) == (-9_000, -1_800)
+    assert [one.amount_minor for one in note.discounts] == [1_000]
     with pytest.raises(NothingLeft, match="nothing is left"):
         credit_note(document, left_of(document, note), None, HEAD)
+
+
+def test_a_part_gives_back_its_share_of_the_discount_and_the_last_one_the_rest() -> None:
+    """Of 100.00 two coupons took 10.00 and 0.05: 89.95. A third, 29.98, takes 3.33 (10.00 x 29.98 / 89.95 = 3.333) and
+    0.02 (0.0167) with it, so 33.33 of the line; the rest is 59.97: 66.67 less 6.67 and 0.03."""
+    coupons = tuple(
+        AppliedDiscount(kind="coupon", code=code, description=code, amount_minor=-amount, shares=(-amount,))
+        for code, amount in (("X", 1_000), ("Y", 5))
+    )
+    document = invoice((10_000, "0"), discounts=coupons)
+    (line,) = document.lines
+    first = credit_note(document, left_of(document, shares={line.line_id: (-1_000, -5)}), {line.line_id: 2_998}, HEAD)
+    assert ([one.amount_minor for one in first.lines], first.subtotal_minor) == ([-3_333], -2_998)
+    assert [(one.code, one.amount_minor) for one in first.discounts] == [("X", 333), ("Y", 2)]
+    last = credit_note(document, left_of(document, first, shares={line.line_id: (-667, -3)}), None, HEAD)
+    assert ([one.amount_minor for one in last.lines], last.subtotal_minor) == ([-6_667], -5_997)
+    assert [(one.code, one.amount_minor) for one in last.discounts] == [("X", 667), ("Y", 3)]
+
+
+def test_a_line_that_a_coupon_made_free_goes_with_the_last_part() -> None:
+    """50.00 wholly discounted beside 20.00: crediting the 20.00 credits all there is, the discount too."""
+    coupon = AppliedDiscount(kind="coupon", code="X", description="X", amount_minor=-5_000, shares=(-5_000, 0))
+    document = invoice((5_000, "20"), (2_000, "20"), discounts=(coupon,))
+    free, paid = document.lines
+    left = left_of(document, shares={free.line_id: (-5_000,), paid.line_id: (0,)})
+    note = credit_note(document, left, {paid.line_id: 2_000}, HEAD)
+    assert [line.amount_minor for line in note.lines] == [-5_000, -2_000]
+    assert (note.subtotal_minor, note.tax_minor, note.discounts[0].amount_minor) == (-2_000, -400, 5_000)
+    assert [line.tax_minor for line in note.lines] == [0, -400]
 
 
 def test_tax_that_is_not_that_of_the_group_falls_in_proportion() -> None:

@@ -178,6 +178,11 @@ UP = (
         PRIMARY KEY (subscription_id, start_on)
     )
     """,
+    # The share of each of the invoice's discounts in a line, and what credit notes have given back of it.
+    """
+    ALTER TABLE invoicing.invoice_line ADD COLUMN discount_shares bigint[] NOT NULL DEFAULT '{}',
+        ADD COLUMN credited_shares bigint[] NOT NULL DEFAULT '{}'
+    """,
     # Terms by their end: what no invoice trues up comes by time, on a document of its own, in review as a draft.
     """
     CREATE INDEX subscription_term_end ON invoicing.subscription ((content #>> '{commitment,end_on}'))
@@ -209,6 +214,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DELETE FROM ledger.account WHERE code IN ('2210', '2320', '4080', '4090')")
     op.execute("DROP INDEX invoicing.subscription_term_end")
+    op.execute("ALTER TABLE invoicing.invoice_line DROP COLUMN discount_shares, DROP COLUMN credited_shares")
     op.execute("ALTER TABLE invoicing.draft DROP COLUMN true_up_of")
     for table in TABLES:
         op.execute(f"DROP TABLE invoicing.{table}")

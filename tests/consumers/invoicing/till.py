@@ -106,7 +106,8 @@ class Till:
         invoice = await wallets.pay(tx, invoice, hold=hold)
         if hold:
             items = sorted_items((*lines, *found.extra_items))
-            await invoice_store.save_documents(self.connection, [invoice_store.Issued(invoice=invoice, items=items)])
+            issued = invoice_store.Issued(invoice=invoice, items=items, discounts=found.applied)
+            await invoice_store.save_documents(self.connection, [issued])
         self._keep(tx)
         return invoice
 
