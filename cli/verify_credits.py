@@ -121,9 +121,11 @@ async def _verify_commitments(
     shown = _true_ups(document for document in documents if not document.is_void and not document.asked)
     void = {item for _, item in _true_ups(document for document in documents if document.is_void)}
     waits = {row["subscription_id"] for row in await connection.fetch(_WAITS)}
+    gone = {document.content.invoice_id for document in documents if document.is_void}
     for row in terms.values():
         name, item = f"true-up of {row['subscription_id']} from {row['start_on']}", _item_of(row["subscription_id"])
-        result.compare("credits", f"{name}: line", row["short_minor"], shown.pop((row["invoice_id"], item), 0))
+        short = 0 if row["invoice_id"] in gone else row["short_minor"]  # void and not billed again: done all the same
+        result.compare("credits", f"{name}: line", short, shown.pop((row["invoice_id"], item), 0))
     for invoice_id, item in shown:
         result.compare("credits", f"true-up of {item} on {invoice_id}", None, shown[invoice_id, item])
     by_id = {document.content.invoice_id: document for document in documents}
@@ -136,7 +138,7 @@ async def _verify_commitments(
             late = [one for one in _documents_of(subscription, documents) if one.content.issue_date > commitment.end_on]
             if _item_of(subscription.subscription_id) not in void and subscription.subscription_id not in waits:
                 result.compare("credits", f"{name}: invoices after its term without it", 0, len(late))
-        elif at := by_id.get(trued_up["invoice_id"]):
+        elif (at := by_id.get(trued_up["invoice_id"])) and not at.is_void:
             billed = _billed(subscription, commitment, at, documents, contracts)
             result.compare("credits", f"{name}: billed in its term", billed, trued_up["billed_minor"])
             short = max(commitment.amount_minor - billed, 0)
