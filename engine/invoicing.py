@@ -20,7 +20,7 @@ import msgspec
 
 from fakturo.engine.periods import Period, Zone, local_date
 from fakturo.engine.tax import BY_GROUP, TaxedLine, group_note, net_amounts, notes_of
-from fakturo.engine.tax.positions import Positions, correction_taxes
+from fakturo.engine.tax.positions import Positions, correction_nets, correction_taxes
 from fakturo.schemas.events.invoices import (
     Invoice,
     InvoiceDiscount,
@@ -127,24 +127,33 @@ def sorted_items(items: Iterable[BilledItem]) -> tuple[BilledItem, ...]:
     return tuple(sorted(items, key=_order))
 
 
-def net_items(items: Iterable[BilledItem], tax_rounding: str = BY_GROUP) -> tuple[BilledItem, ...]:
+def net_items(
+    items: Iterable[BilledItem], tax_rounding: str = BY_GROUP, positions: Positions | None = None
+) -> tuple[BilledItem, ...]:
     """Return the sorted items with the tax taken out of the amounts that include it; what is net stays as it is.
 
-    A true-up is net: so is the commitment that it makes up for.
+    Of a correction it is what its gross changes of the tax inside what was billed of the invoice that it corrects, by
+    `positions`; with these it is worked out anew. A true-up is net: so is the commitment that it makes up for.
     """
-    ordered = sorted_items(items)
-    gross = [
-        index
-        for index, item in enumerate(ordered)
-        if item.tax.prices_include_tax and item.gross_minor is None and item.kind != "true_up"
-    ]
-    if not gross:
-        return ordered
-    found = list(ordered)
-    nets = net_amounts([(found[index].tax, found[index].amount_minor) for index in gross], tax_rounding)
-    for index, net_minor in zip(gross, nets, strict=True):
-        found[index] = replace(found[index], amount_minor=net_minor, gross_minor=found[index].amount_minor)
+    found = list(sorted_items(items))
+    groups: dict[str | None, list[int]] = {}
+    for index, item in enumerate(found):
+        is_open = item.gross_minor is None or (positions is not None and item.corrects_invoice is not None)
+        if item.tax.prices_include_tax and item.kind != "true_up" and is_open:
+            groups.setdefault(item.corrects_invoice, []).append(index)
+    for corrected, indexes in groups.items():
+        gross = [(found[index].tax, _gross(found[index])) for index in indexes]
+        if corrected is None:
+            nets = net_amounts(gross, tax_rounding)
+        else:
+            nets = correction_nets(gross, corrected, positions or NO_POSITIONS, tax_rounding)
+        for index, net_minor in zip(indexes, nets, strict=True):
+            found[index] = replace(found[index], amount_minor=net_minor, gross_minor=_gross(found[index]))
     return tuple(found)
+
+
+def _gross(item: BilledItem) -> int:
+    return item.amount_minor if item.gross_minor is None else item.gross_minor
 
 
 def build_invoice(
@@ -163,7 +172,7 @@ def build_invoice(
     `positions` say what was taxed of the invoices that lines correct. A document that corrects one invoice and charges
     nothing beside (a line of nothing used is no charge) names it in `corrects`.
     """
-    ordered = net_items(items, tax_rounding)
+    ordered = net_items(items, tax_rounding, positions)
     invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision, head.seller_code, head.cost_centre)
     corrected = [item.corrects_invoice for item in ordered]
     found = correction_taxes(_taxable(ordered, discounts), corrected, positions, tax_rounding)

@@ -103,9 +103,9 @@ async def make(bills: Sequence[Bill], at: datetime, tx: Transaction, *, hold: bo
 
 async def _make(bill: Bill, positions: Positions, at: datetime, tx: Transaction, *, hold: bool) -> Made:
     rounding = bill.payer.seller.tax_rounding
-    lines = net_items(bill.items, rounding)  # discounts are net
+    lines = net_items(bill.items, rounding, positions)  # discounts are net
     found = await discounts.reserve(tx, bill.payer, bill.head, lines, at=at, hold=hold)
-    items = net_items((*lines, *found.extra_items), rounding)
+    items = net_items((*lines, *found.extra_items), rounding, positions)
     invoice = build_invoice(
         bill.head,
         items,

@@ -95,14 +95,19 @@ def net_amounts(lines: Sequence[tuple[LineTax, int]], rounding: str = BY_GROUP) 
     for (_, rate, _), members in _grouped([lines[index][0] for index in including]).items():
         places = [including[member] for member in members]
         amounts = [nets[place] for place in places]
-        numerator, denominator = _ratio(rate)
         if rounding == BY_LINE:
             parts = tuple(included_minor(amount, rate) for amount in amounts)
         else:
-            parts = _parts(included_minor(sum(amounts), rate), amounts, numerator, denominator + numerator)
+            parts = included_parts(included_minor(sum(amounts), rate), amounts, rate)
         for place, part in zip(places, parts, strict=True):
             nets[place] -= part
     return tuple(nets)
+
+
+def included_parts(included: int, amounts: Sequence[int], rate_percent: Decimal) -> tuple[int, ...]:
+    """Return the tax `included` in gross `amounts` in parts, one for each, by largest remainder."""
+    numerator, denominator = _ratio(rate_percent)
+    return _parts(included, amounts, numerator, denominator + numerator)
 
 
 def _grouped(taxes: Sequence[LineTax]) -> Mapping[Key, list[int]]:

@@ -3,8 +3,9 @@
 Place     lines of a document + what has been taxed of the invoices that they correct -> [this] -> its tax groups.
 Rule      the tax of the lines that correct invoice X is tax(what was taxed of X and these) - tax(what was taxed of X),
           by group, so that an invoice and all its corrections together carry the tax of one invoice. What rounding
-          makes of that goes to the first of those lines. Rounded by line, or of prices that include tax, each line's
-          tax is its own: gross amounts add up to the cent as they are.
+          makes of that goes to the first of those lines. Rounded by line, each line's tax is its own.
+Included  of prices that include tax: the tax inside all that is billed of X less the tax inside what was before;
+          their net is what is left of the gross difference, so both together are that difference to the cent.
 Source    PRICING.md, modifier 9.
 """
 
@@ -13,7 +14,17 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from fakturo.engine.tax.groups import BY_LINE, Key, TaxedLine, Taxes, tax_lines, tax_minor
+from fakturo.engine.tax.groups import (
+    BY_LINE,
+    Key,
+    TaxedLine,
+    Taxes,
+    included_minor,
+    included_parts,
+    net_amounts,
+    tax_lines,
+    tax_minor,
+)
 from fakturo.schemas.events.invoices import LineTax
 
 
@@ -34,6 +45,26 @@ NOTHING = TaxPosition()
 def key_of(tax: LineTax) -> Key:
     """Return the group that a line with `tax` belongs to."""
     return tax.category, tax.rate_percent, tax.country or ""
+
+
+def correction_nets(
+    lines: Sequence[tuple[LineTax, int]], corrected: str, positions: Positions, rounding: str
+) -> tuple[int, ...]:
+    """Return the net of each (tax, gross amount) of lines that correct the invoice `corrected`."""
+    if rounding == BY_LINE:
+        return net_amounts(lines, rounding)
+    nets = [amount for _, amount in lines]
+    groups: dict[Key, list[int]] = {}
+    for index, (tax, _) in enumerate(lines):
+        groups.setdefault(key_of(tax), []).append(index)
+    for key, indexes in groups.items():
+        before = positions.get((corrected, key), NOTHING)
+        gross = sum(nets[index] for index in indexes)
+        included = included_minor(before.taxable_minor + before.tax_minor + gross, key[1]) - before.tax_minor
+        parts = included_parts(included, [nets[index] for index in indexes], key[1])
+        for index, part in zip(indexes, parts, strict=True):
+            nets[index] -= part
+    return tuple(nets)
 
 
 def correction_taxes(
