@@ -153,10 +153,16 @@ async def save_billed_periods(driver: asyncpg.Connection, entries: Iterable[Entr
 
 
 async def billed_periods(driver: asyncpg.Connection, items: Iterable[str]) -> dict[str, list[Period]]:
-    """Return the billed periods of each item, oldest first."""
+    """Return the billed periods of each item, oldest first.
+
+    A period whose lines are all on void invoices that were not issued again is settled: nothing of it is owed, so no
+    change of it is billed or credited.
+    """
     rows = await driver.fetch(
-        "SELECT * FROM invoicing.billed_period WHERE subscription_item = ANY($1::text[]) "
-        "ORDER BY subscription_item, period_start_at",
+        "SELECT b.* FROM invoicing.billed_period b WHERE subscription_item = ANY($1::text[]) AND NOT coalesce(("
+        "SELECT bool_and(i.status = 'void') FROM invoicing.invoice_line l JOIN invoicing.invoice i USING (invoice_id) "
+        "WHERE l.subscription_item = b.subscription_item AND l.item_period_start_at = b.period_start_at "
+        "AND l.counts), false) ORDER BY subscription_item, period_start_at",
         sorted(set(items)),
     )
     found: dict[str, list[Period]] = {}

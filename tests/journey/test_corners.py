@@ -81,6 +81,25 @@ async def test_a_void_without_reissue_is_not_billed_again_by_a_later_change_of_a
     await check(journey)
 
 
+async def test_what_was_billed_in_advance_and_voided_for_good_is_not_credited_when_the_order_is_cancelled(
+    begin: Begin,
+) -> None:
+    journey = begin()
+    journey.account("A")
+    journey.order("O", "A", "2026-01-01")
+    journey.item("quarter", "O", "QUARTER")
+    await journey.until("2026-01-19")
+    journey.ask("void", "A", invoice_id=journey.documents[0].invoice_id, reason="a gift")
+    await journey.until("2026-02-10")
+    journey.change("Order", "O", Fakturo_Cancel_On__c="2026-02-10")
+    await journey.until("2026-05-02", 10)
+    # Nothing of the quarter was owed, so nothing is given back of it.
+    assert journey.issued() == [("2026-01-01", [("quarter", "charge", 9000)])]
+    assert await journey.balance("1200") == 0
+    assert await journey.balance("2300") == 0
+    await check(journey)
+
+
 async def test_a_void_of_a_paid_invoice_leaves_the_money_with_the_customer(begin: Begin) -> None:
     journey = begin()
     journey.account("A")
