@@ -135,6 +135,8 @@ INVOICE_BOOKS = (
             "tax_country",
             "prices_include_tax",
             "credited_minor",
+            "discount_shares",
+            "credited_shares",
         ),
     ),
     Table(name="invoicing.series", columns=("seller_code", "series", "last_number")),
