@@ -20,8 +20,9 @@ from fakturo.consumers.invoicing.true_up import true_up_items
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.engine import discounts as rules
 from fakturo.engine import loyalty, wallets
+from fakturo.engine.explanations import money_argument
 from fakturo.engine.invoicing import AppliedDiscount, BilledItem, InvoiceHead
-from fakturo.engine.money import amount_text
+from fakturo.engine.money import exponent_of, from_minor
 from fakturo.schemas.events.contracts import LoyaltyProgramme
 from fakturo.schemas.events.invoices import Invoice, LoyaltyMovement
 
@@ -156,7 +157,9 @@ async def _cap(document: Document) -> None:
 
 
 def _cap_text(cap_minor: int, document: Document) -> str:
-    return f"Spend cap of {amount_text(cap_minor, document.head.currency)} {document.head.currency}"
+    currency = document.head.currency
+    cap = money_argument(from_minor(cap_minor, currency), exponent_of(currency))
+    return document.say("spend_cap", cap, currency)
 
 
 async def _use_coupons(document: Document) -> None:
@@ -191,7 +194,7 @@ async def _use_promotional_credit(document: Document) -> None:
     draws = wallets.burn_down(grants, max(0, sum(document.left)), document.issued_on)
     for draw in draws:
         shares = rules.take(document.left, range(len(document.left)), draw.amount_minor)
-        name = draw.grant.description or "Promotional credit"
+        name = draw.grant.description or document.say("promotional_credit")
         document.apply("promotional_credit", draw.grant.grant_id, name, shares)
     if document.hold:
         await credit_store.save_draws(document.driver, document.invoice_id, draws)
@@ -230,7 +233,9 @@ async def _redeem(document: Document, programme: str | None) -> tuple[loyalty.Re
     if parts:
         amount = sum(part.amount_minor for part in parts)
         shares = rules.take(document.left, range(len(document.left)), amount)
-        document.apply("loyalty", code, f"{sum(part.points for part in parts)} points of {code}", shares)
+        points = sum(part.points for part in parts)
+        text = document.say("point_redeemed" if points == 1 else "points_redeemed", str(points), code)
+        document.apply("loyalty", code, text, shares)
     if document.hold:
         await point_store.save_redeemed(
             document.driver, document.invoice_id, [(claims[part.position], part) for part in parts]

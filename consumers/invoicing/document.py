@@ -14,6 +14,7 @@ from fakturo.consumers.invoicing.groups import Payer
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.engine.commitments import item_of
 from fakturo.engine.discounts import CoveredLine, Offer, after
+from fakturo.engine.explanations import explain
 from fakturo.engine.invoicing import AppliedDiscount, BilledItem, InvoiceHead, invoice_id_of, sorted_items
 from fakturo.engine.periods import local_date
 from fakturo.schemas.events.contracts import LoyaltyProgramme, Subscription
@@ -98,6 +99,10 @@ class Document:
                     kind=kind, code=code, description=description, amount_minor=amount, shares=tuple(shares)
                 )
             )
+
+    def say(self, key: str, *arguments: str) -> str:
+        """Return a phrase in the customer's language."""
+        return explain(((key, *arguments),), self.payer.version.locale)
 
     def covered_lines(self) -> list[CoveredLine]:
         """Return the lines as coupons look at them."""

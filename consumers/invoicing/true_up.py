@@ -88,7 +88,7 @@ def _item(
     return BilledItem(
         subscription_item=commitments.item_of(subscription_id),
         product_code=commitments.PRODUCT_CODE,
-        description="Minimum commitment",
+        description=document.say("minimum_commitment"),
         explanation=explain(phrases, document.payer.version.locale),
         quantity=Decimal(1),
         amount_exact=from_minor(short, currency),

@@ -55,5 +55,11 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "tax_rate_unknown": "Ingen momssats kendes for {0:t}; der er ikke beregnet moms",
         "tax_vat_id_invalid": "Momsnummer {0:t} er ikke gyldigt; beskattet som forbruger",
         "true_up": "minimum {0:m} aftalt, {1:m} faktureret i perioden",
+        # What a discount, and the line of a commitment, are called.
+        "spend_cap": "Forbrugsloft på {0:m} {1:t}",
+        "promotional_credit": "Kampagnekredit",
+        "point_redeemed": "{0:n} point fra {1:t}",
+        "points_redeemed": "{0:n} point fra {1:t}",
+        "minimum_commitment": "Minimumsforbrug",
     }
 )

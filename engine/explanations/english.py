@@ -60,5 +60,11 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "tax_rate_unknown": "No tax rate is known for {0:t}; no tax was charged",
         "tax_vat_id_invalid": "VAT id {0:t} is not valid; taxed as a consumer",
         "true_up": "committed to {0:m}, billed {1:m} in the term",
+        # What a discount, and the line of a commitment, are called.
+        "spend_cap": "Spend cap of {0:m} {1:t}",
+        "promotional_credit": "Promotional credit",
+        "point_redeemed": "{0:n} point of {1:t}",
+        "points_redeemed": "{0:n} points of {1:t}",
+        "minimum_commitment": "Minimum commitment",
     }
 )

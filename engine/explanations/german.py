@@ -55,5 +55,11 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "tax_rate_unknown": "Für {0:t} ist kein Steuersatz bekannt; es wurde keine Steuer berechnet",
         "tax_vat_id_invalid": "USt-IdNr. {0:t} ist ungültig; besteuert wie ein Verbraucher",
         "true_up": "{0:m} zugesagt, {1:m} in der Laufzeit berechnet",
+        # What a discount, and the line of a commitment, are called.
+        "spend_cap": "Ausgabenobergrenze von {0:m} {1:t}",
+        "promotional_credit": "Aktionsguthaben",
+        "point_redeemed": "{0:n} Punkt aus {1:t}",
+        "points_redeemed": "{0:n} Punkte aus {1:t}",
+        "minimum_commitment": "Mindestabnahme",
     }
 )

@@ -80,7 +80,9 @@ class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
 class InvoiceDiscount(msgspec.Struct, frozen=True, kw_only=True):
     """A discount on the invoice as a whole, net and negative (a line's own discount is in its amount).
 
-    `kind` is `spend_cap`, `coupon`, `promotional_credit` or `loyalty`; `code` names the coupon, grant or programme.
+    Above 0 it is given back: on a credit note, or by a spend cap where a correction lowered a period that was over it.
+    `description` is in the customer's language, a coupon's as it was given. `kind` is `spend_cap`, `coupon`,
+    `promotional_credit` or `loyalty`; `code` names the coupon, grant or programme.
     """
 
     description: str

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.events.contracts import Commitment, LoyaltyProgramme
@@ -337,3 +338,22 @@ async def test_an_invoice_in_another_currency_uses_no_credit_and_no_coupon_of_th
     )  # fmt: skip
     invoice = await till.bill(1, line(10_000), currency="DKK")
     assert (shown(invoice), invoice.credits) == ([("coupon", "ANY", -1_000)], ())
+
+
+@pytest.mark.parametrize(
+    ("locale", "texts"),
+    [
+        (None, ["Spend cap of 1,000.00 EUR", "Welcome!", "Promotional credit", "1 point of MILES"]),
+        ("de-DE", ["Ausgabenobergrenze von 1.000,00 EUR", "Welcome!", "Aktionsguthaben", "1 Punkt aus MILES"]),
+        ("da", ["Forbrugsloft på 1.000,00 EUR", "Welcome!", "Kampagnekredit", "1 point fra MILES"]),
+    ],
+)
+async def test_a_discount_is_named_in_the_customers_language_and_a_coupon_as_it_was_given(
+    till: Till, locale: str | None, texts: list[str]
+) -> None:
+    await till.bill(1, line(10_000), by=(subscription(loyalty=MILES),))
+    welcome = structs.replace(coupon("TEN"), description="Welcome!")
+    terms = subscription(spend_cap_minor=100_000, coupons=(welcome,), loyalty=MILES)
+    await till.ask(grant_credit("p", "5.00", kind="promotional"), redeem("r", 1))
+    invoice = await till.bill(2, line(110_000, number=2), by=(terms,), locale=locale)
+    assert [one.description for one in invoice.discounts] == texts

@@ -85,6 +85,7 @@ class Till:
         currency: str = "EUR",
         hold: bool = True,
         revision: int | None = None,
+        locale: str | None = None,
     ) -> Invoice:
         """Return the invoice of a month, in the transaction that is open."""
         await self._know(by, lines, account)
@@ -97,7 +98,7 @@ class Till:
             number=f"INV-{account}-{next(self.numbers)}" if hold else None, recorded_at=month(number).end_at,
         )  # fmt: skip
         payer = Payer(
-            account_id=account, version=_version(account), seller=SELLER,
+            account_id=account, version=_version(account, locale), seller=SELLER,
             currency=currency, due_at=month(number).end_at, subscriptions=by,
         )  # fmt: skip
         tx = self.transaction()
@@ -193,7 +194,8 @@ def redeem(redemption_id: str, points: int, account: str = "A") -> PointsRedempt
     return PointsRedemption(redemption_id=redemption_id, account=account, points=points)
 
 
-def _version(account: str) -> AccountVersion:
+def _version(account: str, locale: str | None) -> AccountVersion:
     return AccountVersion(
-        effective_at=BEGINNING, recorded_at=BEGINNING, name=account, timezone="UTC", terms_days=30, currency="EUR"
-    )
+        effective_at=BEGINNING, recorded_at=BEGINNING, name=account, timezone="UTC", terms_days=30, currency="EUR",
+        locale=locale,
+    )  # fmt: skip
