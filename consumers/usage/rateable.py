@@ -107,7 +107,8 @@ def _in_window(due: DueItem, window: Period, zone: str) -> list[Stretch]:
         start_at, end_at = part.period.start_at, part.period.end_at
         final = is_last and index == len(merged) - 1
         if end_at <= period.start_at:
-            stretches.append(Stretch(part=part, counted=part.period, billed=None, whole=window, shown=False))
+            before = replace(part, final=False)  # the minimum of the window is charged at its end alone
+            stretches.append(Stretch(part=before, counted=part.period, billed=None, whole=window, shown=False))
             continue
         own = Period(start_at=max(start_at, period.start_at), end_at=end_at)
         billed = Period(start_at=start_at, end_at=own.start_at) if start_at < own.start_at else None

@@ -19,7 +19,7 @@ from fakturo.engine.explanations import explain
 from fakturo.engine.meters import Aggregation
 from fakturo.engine.money import ZERO, exact_amount, exact_context
 from fakturo.engine.prices import NO_USAGE, Step, Usage, grouped_usage, usage_of
-from fakturo.engine.rating import RateRequest, RateResult, rate
+from fakturo.engine.rating import RateRequest, RateResult, rate, span_of
 from fakturo.engine.schedule import version_at
 from fakturo.schemas.events.usage import NextTier, PeriodBounds, RatedSlice, UsageRated
 
@@ -75,7 +75,9 @@ def rate_item(item: Rateable, used: Sequence[Used], *, final: bool) -> Rated:
         billed = _contracted(stretch, next(left).usage) if stretch.billed else None
         result = rate(_request(item, stretch, counted, billed, final=final, earlier=earlier))
         with exact_context():
-            earlier += exact_amount(result.total.amount)
+            # Where a minimum is prorated each stretch has a share of it, and only what is beyond its own counts.
+            own_minimum = stretch.part.price.minimum_share(span_of(stretch.whole, stretch.counted, item.zone))
+            earlier += exact_amount(result.total.amount) - own_minimum
         if stretch.shown:
             slices.append(_slice(due, stretch, counted, billed, result))
             next_tier = result.next_tier

@@ -119,6 +119,28 @@ async def test_bills_of_an_allowance_sum_to_one_bill_of_the_year_to_the_cent(des
     assert sum(cents for *_, cents in desk.finals()) == 1206
 
 
+async def test_a_prorated_minimum_is_one_for_all_slices_of_a_period(desk: Desk) -> None:
+    """100 EUR a month at least, 1 unit at 2 EUR in each half of February: 2 EUR, and 98 EUR on the last slice."""
+    least = {"model": "per_unit", "unit_amount": "2", "minimum_amount": "100", "proration": "day", "currency": "EUR"}
+    prices = (price(least), price({**least, "free_units": "0"}, date(2026, 2, 15)))
+    await desk.sign(account(), subscription(item("calls", CALLS, *prices)))
+    await desk.hand_in(*(desk.usage(day, f"{day}T12:00:00Z") for day in ("2026-02-10", "2026-02-20")))
+    await desk.tick(datetime(2026, 3, 1, tzinfo=UTC))
+    (february,) = desk.published
+    assert [one.amount_minor for one in february.slices] == [200, 9_800]
+
+
+async def test_what_lies_before_a_price_change_in_an_allowance_is_not_raised_to_the_minimum(desk: Desk) -> None:
+    """100 EUR in two months, 1 unit at 2 EUR in February, another price from March: 2 EUR, then 98 EUR."""
+    least = {"model": "per_unit", "unit_amount": "2", "minimum_amount": "100", "currency": "EUR"}
+    prices = (price(least), price({**least, "unit_amount": "3"}, date(2026, 3, 1)))
+    anchored = {"allowance_months": 2, "anchor_on": date(2026, 2, 1)}
+    await desk.sign(account(), subscription(item("calls", CALLS, *prices, **anchored)))
+    await desk.hand_in(desk.usage("1", "2026-02-10T12:00:00Z"))
+    await desk.tick(datetime(2026, 4, 1, tzinfo=UTC))
+    assert [amount for *_, amount in desk.finals()] == [200, 9_800]
+
+
 async def test_a_minimum_of_an_allowance_is_charged_once_at_the_end_of_its_window(desk: Desk) -> None:
     """A minimum of 100 EUR a year, 1 unit at 2 EUR in January: 98 EUR in December."""
     least = {"model": "per_unit", "unit_amount": "2", "minimum_amount": "100", "currency": "EUR"}
