@@ -95,20 +95,21 @@ async def reached_by(connection: asyncpg.Connection, contracts: Contracts) -> Bo
     """Return the newest start of a period that was billed in its turn, and the newest instant for which one was.
 
     Both bound what is expected: what starts later lies behind the date at which billing ends. What was billed before
-    its time, at a threshold, says nothing.
+    its time, at a threshold, says nothing, and of corrections only those of that day: they complete such a bill.
     """
     items = {item.subscription_item: item for _, item in contracts.items()}
     found: list[Bounds] = []
     for row in await connection.fetch(
-        "SELECT subscription_item, item_period_start_at, item_period_end_at, max(i.issue_on) AS issue_on "
-        "FROM invoicing.invoice_line l JOIN invoicing.invoice i USING (invoice_id) "
-        "WHERE l.kind IN ('charge', 'one_time') GROUP BY 1, 2, 3"
+        "SELECT DISTINCT subscription_item, item_period_start_at, item_period_end_at, i.issue_on, "
+        "l.kind IN ('charge', 'one_time') AS is_first "
+        "FROM invoicing.invoice_line l JOIN invoicing.invoice i USING (invoice_id) WHERE l.kind <> 'true_up'"
     ):
         item = items.get(row["subscription_item"])
         period = Bounds(row["item_period_start_at"], row["item_period_end_at"])
         if item is not None:
             due_at = falls_due_at(item, period)
-            if (due_at.date() - row["issue_on"]).days <= 1:
+            early = (due_at.date() - row["issue_on"]).days
+            if early <= 1 and (row["is_first"] or early >= -1):
                 found.append(Bounds(period.start_at, due_at))
     return Bounds(
         max([one.start_at for one in found], default=NEVER), max([one.end_at for one in found], default=NEVER)

@@ -3,8 +3,10 @@
 Place     invoicing.invoice, ledger.* -> [this] -> compared with kpi.value. None of engine/kpi is used.
 Counts    an invoice until the day it was voided on; a credit note lowers net and gross of its own day and is none; bad
           debt is what 6100 says. Only payments settle, not what a credit note or a void gives back.
+Waits     what came after its day was over counts from the day it was booked on; until that is closed it is left out.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -21,12 +23,17 @@ BEGINNING = date(1, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class _Invoice:
+    """What a document adds to the day it was issued on; `count` is 1 of an invoice, 0 of a credit note.
+
+    What the KPI agent still keeps for a later day is the same with the opposite sign.
+    """
+
     account: str
     currency: str
     issued_on: date
     net_minor: int
     gross_minor: int
-    is_note: bool
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,9 @@ class _Movement:
     currency: str
     on: date
     amount_minor: int
+
+
+_Facts = tuple[list[_Invoice], list[_Settled], list[_Movement]]
 
 
 async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> None:
@@ -77,9 +87,9 @@ async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> N
             result.compare("kpi", " ".join(key), _plain(expected.get(key)), _plain(found.get(key)))
 
 
-async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Invoice], list[_Settled], list[_Movement]]:
+async def _facts(connection: asyncpg.Connection, as_of: date) -> _Facts:
     invoices = await connection.fetch(
-        "SELECT account, currency, issue_on, subtotal_minor, total_minor, kind = 'credit_note' AS is_note "
+        "SELECT account, currency, issue_on, subtotal_minor, total_minor, (kind = 'invoice')::int AS count "
         "FROM invoicing.invoice WHERE issue_on <= $1 AND (status <> 'void' OR greatest(voided_on, issue_on) > $1)",
         as_of,
     )
@@ -97,11 +107,32 @@ async def _facts(connection: asyncpg.Connection, as_of: date) -> tuple[list[_Inv
         "AND j.effective_on <= $1",
         as_of,
     )
-    return (
+    facts = (
         [_Invoice(*row.values()) for row in invoices],
         [_Settled(*row.values()) for row in settled],
         [_Movement(*row.values()) for row in movements],
     )
+    await _leave_out(connection, as_of, facts)
+    return facts
+
+
+async def _leave_out(connection: asyncpg.Connection, as_of: date, facts: _Facts) -> None:
+    """Take off what happened by `as_of` but was booked later, on a day that is not closed."""
+    invoices, settled, movements = facts
+    for row in await connection.fetch(
+        "SELECT f.*, i.due_on, (SELECT (received_at AT TIME ZONE 'UTC')::date FROM ledger.payment p "
+        "WHERE p.payment_id = f.payment_id AND p.type = 'received') AS paid_on FROM kpi.fact f "
+        "LEFT JOIN ledger.invoice i USING (invoice_id) WHERE f.effective_on <= $1 AND f.booked_on > $1",
+        as_of,
+    ):
+        account, currency, on = row["account"], row["currency"], row["effective_on"]
+        if row["net_minor"] or row["gross_minor"] or row["invoices"]:
+            invoices.append(_Invoice(account, currency, on, -row["net_minor"], -row["gross_minor"], -row["invoices"]))
+        for code, column in (("1200", "receivable_minor"), ("6200", "fees_minor"), ("6100", "bad_debt_minor")):
+            movements.append(_Movement(code, account, currency, on, -row[column]))
+        if row["settled_minor"] and row["paid_on"] and row["due_on"]:
+            days = (row["paid_on"] - row["due_on"]).days
+            settled.append(_Settled(account, currency, row["paid_on"], days, -row["settled_minor"]))
 
 
 def _values(
@@ -113,16 +144,18 @@ def _values(
     for window, days in WINDOW_DAYS.items():
         after = BEGINNING if days is None else as_of - timedelta(days=days)
         shown = [invoice for invoice in invoices if invoice.issued_on > after]
-        billed = [invoice for invoice in shown if not invoice.is_note]
+        active = Counter[str]()
+        for invoice in shown:
+            active[invoice.account] += invoice.count
         revenue = Fraction(sum(invoice.net_minor for invoice in shown), unit)
         cost = Fraction(sum(m.amount_minor for m in movements if m.code != "1200" and m.on > after), unit)
         paid = [fact for fact in settled if fact.paid_on > after]
         amount = sum(fact.amount_minor for fact in paid)
         weighted = sum(fact.amount_minor * fact.days for fact in paid)
-        customers = len({invoice.account for invoice in billed})
+        billed, customers = active.total(), sum(count > 0 for count in active.values())
         values["revenue", window] = _rounded(revenue, digits)
-        values["average_invoice", window] = _ratio(revenue, len(billed), digits)
-        values["purchase_frequency", window] = _ratio(Fraction(len(billed)), customers, 4)
+        values["average_invoice", window] = _ratio(revenue, billed, digits)
+        values["purchase_frequency", window] = _ratio(Fraction(billed), customers, 4)
         values["lifetime_value", window] = _rounded(revenue - cost, digits)
         values["payment_delay", window] = _ratio(Fraction(weighted), amount, 4)
         if days is not None:

@@ -127,9 +127,11 @@ async def _verify_lines(connection: asyncpg.Connection, result: Verification) ->
 
 async def _verify_open(connection: asyncpg.Connection, documents: Sequence[Document], result: Verification) -> None:
     """Compare what is open of each invoice: what was due, less payments, credit notes and what was given up."""
+    # What a credit note finds paid becomes credit: what payments settled, and what is open, stays as it was.
     paid: Counter[str] = Counter()
     for row in await connection.fetch(
-        "SELECT invoice_id, sum(amount_minor)::bigint AS amount FROM ledger.allocation GROUP BY invoice_id"
+        "SELECT invoice_id, sum(amount_minor)::bigint AS amount FROM ledger.allocation JOIN ledger.journal "
+        "USING (journal_id) WHERE source_type = 'payment' GROUP BY invoice_id"
     ):
         paid[row["invoice_id"]] = row["amount"]
     moved: Counter[tuple[str, str]] = Counter()
