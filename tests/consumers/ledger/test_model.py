@@ -1,5 +1,7 @@
 """The ledger against a model of plain dicts, under random histories with repeats, bad amounts and any batch size.
 
+Invoices with discounts, prepaid credit and points among them, and credit that is granted and expires.
+
 Invariants after every batch (numbers of the accounting reference): I1 each journal sums to 0, I2 the trial balance is
 0, I3 a balance is the sum of its lines and counts them, I5 one journal a source and kind, I8 receivables of a customer
 are what is open of its invoices, I9 what a payment settles, holds as credit and gave back is its amount.
@@ -13,6 +15,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
+
+from fakturo.schemas.codec import decode_event, encode
+from fakturo.schemas.envelope import event_of
+from fakturo.schemas.events.credit import CREDIT_EXPIRED, CREDIT_GRANTED, POINTS_EXPIRED, CreditMovement, PointsExpired
+from fakturo.schemas.events.invoices import CreditApplied, InvoiceDiscount, LoyaltyMovement
 
 ACCOUNTS = ("UA", "DL", "AA")
 
@@ -26,11 +34,31 @@ class Model:
         self.cash = self.revenue = self.fees = self.notes = self.bad_debt = 0
         self.written_off, self.credited, self.void = defaultdict(int), defaultdict(int), set()
         self.credit = defaultdict(int)
+        self.prepaid, self.applied = defaultdict(int), defaultdict(int)
+        self.discounted, self.waiting = defaultdict(int), defaultdict(int)
+        self.discounts = self.points = self.breakage = 0
 
-    def invoice(self, name, account, amount, due):
-        self.open[name] = self.total[name] = amount
+    def invoice(self, name, account, amount, due, *, prepaid=0, discount=0, waiting=0):
+        self.total[name] = amount
+        self.open[name] = amount - prepaid
         self.due[name] = (account, due)
-        self.revenue += amount
+        self.applied[name], self.discounted[name], self.waiting[name] = prepaid, discount, waiting
+        self.prepaid[account] -= prepaid
+        self.revenue += amount + discount - waiting
+        self.discounts += discount
+        self.points += waiting
+
+    def grant(self, account, amount):
+        self.credit[account] -= amount
+        self.prepaid[account] += amount
+
+    def expire(self, account, amount):
+        self.prepaid[account] -= amount
+        self.breakage += amount
+
+    def expire_points(self, amount):
+        self.points -= amount
+        self.breakage += amount
 
     def pay(self, payment, account, amount, fee, name):
         mine = sorted((due, key) for key, (owner, due) in self.due.items() if owner == account)
@@ -80,20 +108,28 @@ class Model:
                 paid["credit"] += part
                 amount -= part
 
-    def credit_note(self, name, amount):
+    def credit_note(self, name, amount, discount, waiting):
         self.recover(name, amount)
+        self.discounted[name] -= discount
+        self.waiting[name] -= waiting
+        self.discounts -= discount
+        self.points -= waiting
         part = min(amount, self.open[name])
         self.open[name] -= part
         self.credited[name] += amount
         self.credit[self.due[name][0]] += amount - part
-        self.notes += amount
+        self.notes += amount + discount - waiting
         self.release(name, amount - part)
 
     def make_void(self, name):
-        self.recover(name, self.total[name])
-        self.credit[self.due[name][0]] += self.total[name] - self.open[name]
+        account, due = self.due[name][0], self.total[name] - self.applied[name]
+        self.recover(name, due)
+        self.credit[account] += due - self.open[name]
         self.open[name] = 0
-        self.revenue -= self.total[name]
+        self.prepaid[account] += self.applied[name]
+        self.revenue -= self.total[name] + self.discounted[name] - self.waiting[name]
+        self.discounts -= self.discounted[name]
+        self.points -= self.waiting[name]
         self.void.add(name)
         self.release(name, self.total[name])
 
@@ -105,7 +141,9 @@ class Model:
     def balances(self):
         found = {("1020", None): self.cash, ("4000", None): -self.revenue, ("6200", None): self.fees}
         found |= {("4095", None): self.notes, ("6100", None): self.bad_debt}
+        found |= {("2210", None): -self.points, ("4080", None): -self.breakage, ("4090", None): self.discounts}
         for account in ACCOUNTS:
+            found["2320", account] = -self.prepaid[account]
             found["1200", account] = sum(v for k, v in self.open.items() if self.due[k][0] == account)
             found["2300", account] = -self.credit[account]
         return {key: value for key, value in found.items() if value}
@@ -113,14 +151,22 @@ class Model:
 
 def step(chance, number, desk, model):
     """Return the record of one random event, having told the model."""
-    kind = chance.choices(["invoice", "pay", "refunded", "charged_back", "document"], [4, 5, 1, 1, 2])[0]
+    kinds = ["invoice", "pay", "refunded", "charged_back", "document", "credit"]
+    kind = chance.choices(kinds, [4, 5, 1, 1, 2, 2])[0]
     account, amount = chance.choice(ACCOUNTS), chance.randrange(1, 20_000)
     if kind == "invoice" or not any(model.due[name][0] == account for name in model.open):
         issued_on = date(2026, 1, 1) + timedelta(days=number)
         name = f"i{number:04}"
         due_on = issued_on + timedelta(days=chance.choice([7, 30]))
-        model.invoice(name, account, amount, due_on)
-        return desk.invoice(name, account, net=amount, tax=0, issued_on=issued_on, due_on=due_on)
+        prepaid = chance.choice([0, min(amount, model.prepaid[account])])
+        discount, waiting = (chance.choice([0, chance.randrange(1, amount + 1)]) for _ in range(2))
+        model.invoice(name, account, amount, due_on, prepaid=prepaid, discount=discount, waiting=waiting)
+        record = desk.invoice(
+            name, account, net=amount, tax=0, credits_applied=prepaid, issued_on=issued_on, due_on=due_on
+        )
+        return shaped(desk, record, prepaid, -discount, waiting)
+    if kind == "credit":
+        return movement(chance, number, account, amount, desk, model)
     if kind == "document":
         return document(chance, number, account, desk, model)
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
@@ -147,11 +193,53 @@ def document(chance, number, account, desk, model):
         return None
     if kind == "note":
         amount = chance.choice([left, chance.randrange(1, left + 1)])
-        model.credit_note(name, amount)
-        return desk.credit_note(f"c{number}", name, amount, 0, account)
+        shares = model.discounted[name], model.waiting[name]
+        discount, waiting = shares if amount == left else (chance.randrange(share + 1) for share in shares)
+        model.credit_note(name, amount, discount, waiting)
+        return shaped(desk, desk.credit_note(f"c{number}", name, amount, 0, account), 0, discount, -waiting)
+    shape = model.applied[name], -model.discounted[name], model.waiting[name]
     {"voided": model.make_void, "uncollectible": model.write_off}[kind](name)
     event_id = f"{name}:{kind}:{number}"
-    return desk.document(name, kind, account, net=model.total[name], tax=0, event_id=event_id)
+    record = desk.document(
+        name, kind, account, net=model.total[name], tax=0, credits_applied=shape[0], event_id=event_id
+    )
+    return shaped(desk, record, *shape)
+
+
+def shaped(desk, record, prepaid, discount, waiting):
+    """Return the record of a document with prepaid credit, a discount, and revenue that waits for points."""
+    event = decode_event(record.value)
+    data = structs.replace(
+        event.data,
+        credits=(CreditApplied(grant_id="g", amount_minor=prepaid),) if prepaid else (),
+        discounts=(InvoiceDiscount(description="D", amount_minor=discount),) if discount else (),
+        loyalty=LoyaltyMovement(programme="P", deferred_minor=waiting) if waiting else None,
+    )
+    return desk.record("billing.invoices", encode(structs.replace(event, data=data)))
+
+
+def movement(chance, number, account, amount, desk, model):
+    """Return a grant of prepaid credit, its expiry or that of points, having told the model."""
+    on, at = date(2026, 1, 1) + timedelta(days=number), datetime(2026, 1, 1, tzinfo=UTC)
+    kind = chance.choice([CREDIT_GRANTED, CREDIT_GRANTED, CREDIT_EXPIRED, POINTS_EXPIRED])
+    left = {CREDIT_GRANTED: amount, CREDIT_EXPIRED: model.prepaid[account], POINTS_EXPIRED: model.points}[kind]
+    part = min(amount, left)
+    if part <= 0:
+        return None
+    if kind == POINTS_EXPIRED:
+        model.expire_points(part)
+        data = PointsExpired(
+            account=account, currency="EUR", programme="P", invoice_id="i", points=1, released_minor=part,
+            effective_on=on,
+        )  # fmt: skip
+    else:
+        (model.grant if kind == CREDIT_GRANTED else model.expire)(account, part)
+        data = CreditMovement(
+            grant_id="g", account=account, currency="EUR", kind="prepaid", amount_minor=part, balance_minor=0,
+            effective_on=on,
+        )  # fmt: skip
+    event = event_of(agent="invoicing", event_type=kind, id=f"m{number}", subject=account, time=at, data=data)
+    return desk.record("billing.invoices", encode(event))
 
 
 async def check_invariants(connection):
