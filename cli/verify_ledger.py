@@ -142,28 +142,37 @@ async def _verify_open(connection: asyncpg.Connection, documents: Sequence[Docum
         "GROUP BY 1, 2"
     ):
         moved[row["invoice_id"], row["kind"]] = row["amount"]
+    credited: Counter[str] = Counter()
+    for document in documents:
+        if document.row["kind"] == "credit_note":
+            credited[document.content.corrects or ""] -= document.content.total_minor
     kept = {row["invoice_id"]: row for row in await connection.fetch("SELECT * FROM ledger.invoice")}
     for document in documents:
         if document.row["kind"] == "invoice":
-            _compare_open(document, paid, moved, kept.get(document.content.invoice_id), result)
+            name = document.content.invoice_id
+            _compare_open(document, (paid[name], credited[name]), moved, kept.get(name), result)
 
 
 def _compare_open(
     document: Document,
-    paid: Counter[str],
+    taken: tuple[int, int],
     moved: Counter[tuple[str, str]],
     kept: asyncpg.Record | None,
     result: Verification,
 ) -> None:
-    """Compare what one invoice's lines on 1200 come to; `kept` is how the ledger has it, None where it has not."""
+    """Compare what one invoice's lines on 1200 come to; `kept` is how the ledger has it, None where it has not.
+
+    `taken` is what payments settled of it, and what credit notes took off it.
+    """
+    paid, credited = taken
     name, due = document.content.invoice_id, document.content.amount_due_minor
     written_off = -moved[name, "written_off"] - moved[name, "recovered"]
-    left = due - paid[name] + moved[name, "issued"] - written_off
+    left = due - paid + moved[name, "issued"] - written_off
     expected = {
         "open_minor": 0 if document.is_void else left,
         # What was given up is owed again before an invoice is void.
         "written_off_minor": written_off,
-        "credited_minor": document.row["credited_minor"],
+        "credited_minor": credited,
         "is_void": document.is_void,
     }
     for column, figure in (

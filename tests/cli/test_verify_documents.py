@@ -192,3 +192,45 @@ async def test_a_book_of_credit_that_was_changed_is_listed(company: Company) -> 
     for figure, statement in BOOKS.items():
         await company.tamper(statement)
         assert figure in [one.figure for one in (await company.verify()).differences]
+
+
+async def test_a_parent_that_pays_cost_centres_and_corrections_at_once_agree(database_url: str) -> None:
+    """B is paid for by A, which splits by cost centre; a seat that ends earlier gives a credit note of its own."""
+    connection = await asyncpg.connect(database_url)
+    company = Company(connection, {"corrections": "at_once"})
+    paid_for = account(version(bill_to="A"), name="B")
+    await company.sign(
+        account(version(split_by_cost_centre=True)),
+        paid_for,
+        subscription(item("north", cost_centre="N"), item("south", cost_centre="S", billing="advance")),
+        subscription(item("child", cost_centre="S"), account="B", subscription_id="sub-B"),
+    )
+    for month in (1, 2, 3):
+        await company.tick(2026, month)
+    ended = item("south", cost_centre="S", billing="advance", service_end_on=date(2026, 3, 2))
+    await company.sign(subscription(item("north", cost_centre="N"), ended))
+    notes = [*await company.tick(2026, 3, 3), *await company.tick(2026, 3, 4)]
+    assert [note.total_minor < 0 for note in notes] == [True]
+    for day in (5, 6):
+        await company.tick(2026, 3, day)
+    assert figures(await company.verify()) == []
+    await connection.close()
+
+
+async def test_a_correction_on_an_invoice_with_discounts_that_is_void_gives_back_what_it_had_taxed(
+    company: Company,
+) -> None:
+    """February's seats are one more, which March's invoice corrects, 10 % off; then March's invoice is void."""
+    await company.sign(account(), subscription(item("seat"), coupons=(TEN,)))
+    for month in (2, 3):
+        await company.tick(2026, month)
+    more = item("seat", terms=(terms(date(2026, 1, 1)), terms(date(2026, 2, 11), "2")))
+    await company.sign(subscription(more, coupons=(TEN,)))
+    await company.tick(2026, 3, 2)
+    (corrected,) = await company.tick(2026, 4)
+    assert any(line.corrects for line in corrected.lines)
+    await company.void(corrected)
+    for day in (2, 3):
+        await company.tick(2026, 4, day)
+    found = await company.verify()
+    assert figures(found) == []
