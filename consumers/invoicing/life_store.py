@@ -209,7 +209,8 @@ async def give_back_positions(driver: asyncpg.Connection, invoice_id: str) -> No
     await driver.execute(
         "UPDATE invoicing.tax_position p SET taxable_minor = p.taxable_minor - l.taxable_minor, "
         "tax_minor = p.tax_minor - l.tax_minor FROM (SELECT l.corrects_invoice, l.tax_category, l.tax_rate_percent, "
-        "coalesce(l.tax_country, '') AS country, sum(l.amount_minor)::bigint AS taxable_minor, "
+        "coalesce(l.tax_country, '') AS country, "
+        "sum(l.amount_minor + (SELECT coalesce(sum(s), 0) FROM unnest(l.discount_shares) s))::bigint AS taxable_minor, "
         "sum(coalesce((t.line ->> 'tax_minor')::bigint, 0))::bigint AS tax_minor FROM invoicing.invoice_line l "
         "JOIN invoicing.invoice i USING (invoice_id) JOIN LATERAL jsonb_array_elements(i.content -> 'lines') t(line) "
         "ON t.line ->> 'line_id' = l.line_id WHERE l.invoice_id = $1 AND l.corrects_invoice IS NOT NULL "
