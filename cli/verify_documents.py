@@ -62,6 +62,12 @@ class Document:
             groups[group_of(line.tax)].append(line)
         return groups
 
+    def taxable_minor(self, line: InvoiceLine) -> int:
+        """Return what of a line is taxed: its amount and its share of the discounts."""
+        return line.amount_minor + (
+            sum(self.lines[line.line_id]["discount_shares"]) if line.line_id in self.lines else 0
+        )
+
     def corrects(self, line: InvoiceLine) -> str | None:
         """Return the invoice that a line corrects, None for one that bills something itself."""
         found: str | None = self.lines[line.line_id]["corrects_invoice"] if line.line_id in self.lines else None
@@ -77,7 +83,7 @@ async def read_documents(connection: asyncpg.Connection) -> list[Document]:
     """Return every document with its lines, by id."""
     lines: dict[str, dict[str, asyncpg.Record]] = defaultdict(dict)
     for row in await connection.fetch(
-        "SELECT line_id, invoice_id, amount_minor, rated_minor, credited_minor, corrects_invoice, counts, kind "
+        "SELECT line_id, invoice_id, amount_minor, discount_shares, rated_minor, credited_minor, corrects_invoice "
         "FROM invoicing.invoice_line"
     ):
         lines[row["invoice_id"]][row["line_id"]] = row
@@ -115,6 +121,12 @@ def _verify_sums(document: Document, result: Verification) -> None:
     }
     for figure, (expected, found) in figures.items():
         result.compare("invoices", f"{figure} of {document.name}", expected, found)
+    if not document.asked:
+        shares = [
+            sum(of_one) for of_one in zip(*(one["discount_shares"] for one in document.lines.values()), strict=True)
+        ]
+        discounts = [one.amount_minor for one in content.discounts]
+        result.compare("invoices", f"shares of the discounts of {document.name}", discounts, shares)
     for figure in ("subtotal", "tax", "total"):
         kept = row[f"{figure}_minor"]
         result.compare("invoices", f"{figure} kept of {document.name}", figures[figure][0], kept)
@@ -132,8 +144,9 @@ def _verify_group(document: Document, tax: InvoiceTax, result: Verification) -> 
     lines = document.groups.get(group_of(tax), [])
     name = f"at {tax.rate_percent} % of {document.name}"
     result.compare("invoices", f"tax of the lines {name}", sum(line.tax_minor or 0 for line in lines), tax.tax_minor)
-    if not document.content.discounts:
-        result.compare("invoices", f"taxable {name}", sum(line.amount_minor for line in lines), tax.taxable_minor)
+    if not document.asked:
+        taxable = sum(document.taxable_minor(line) for line in lines)
+        result.compare("invoices", f"taxable {name}", taxable, tax.taxable_minor)
     if tax.category in _NOT_CHARGED:
         result.compare("invoices", f"rate of {tax.category} {name}", 0, tax.rate_percent)
     if tax.category in _NEEDS_NOTE:
@@ -149,19 +162,14 @@ def _taxes(document: Document, lines: Sequence[InvoiceLine], *, by_line: bool) -
     own = [line for line in lines if document.corrects(line) is None]
     corrections = [line for line in lines if document.corrects(line) is not None]
     gross = [line for line in lines if _is_gross(line)]
-    discounted = bool(document.content.discounts)
-    if document.asked or (discounted and (by_line or gross or corrections)):
-        return
+    if document.asked or (document.content.discounts and gross):
+        return  # what is in a price shrinks with the discounts
     if corrections and all(_is_gross(line) for line in corrections):
         yield "tax in corrections of prices", _inside(document, corrections), _found(corrections)
     if own:
         plain = [line for line in own if not _is_gross(line)]
-        taxable = sum(line.amount_minor for line in plain)
-        if discounted:
-            group = group_of(own[0].tax)
-            taxable = sum(one.taxable_minor for one in document.content.taxes if group_of(one) == group)
-        rate = own[0].tax.rate_percent
-        on_top = sum(tax_of(line.amount_minor, rate) for line in plain) if by_line else tax_of(taxable, rate)
+        taxable, rate = [document.taxable_minor(line) for line in plain], own[0].tax.rate_percent
+        on_top = sum(tax_of(one, rate) for one in taxable) if by_line else tax_of(sum(taxable), rate)
         yield "tax", on_top + _inside(document, own), _found(own)
 
 

@@ -3,8 +3,6 @@
 Place     documents -> [this] -> compared with invoicing.tax_position.
 Rule      what an invoice and all that corrects it come to is taxed as one: round(rate x sum), by group. So the tax of a
           correction is round(tax(total)) - round(tax(billed)).
-Left out  a group of a document with discounts that corrects several invoices: which part of a discount fell on which is
-          not on the document. There is a note with a count.
 """
 
 from collections import defaultdict
@@ -22,10 +20,9 @@ Position = tuple[str, Group]
 
 @dataclass(slots=True)
 class _Taxed:
-    """What was taxed of each position (net, tax); which of them are unknown, or are not rounded as one sum."""
+    """What was taxed of each position (net, tax); which are not rounded as one sum, which are corrected."""
 
     sums: dict[Position, tuple[int, int]] = field(default_factory=lambda: defaultdict(lambda: (0, 0)))
-    unknown: set[Position] = field(default_factory=set)
     singly: set[Position] = field(default_factory=set)
     corrected: set[Position] = field(default_factory=set)
 
@@ -55,15 +52,13 @@ async def verify_tax_positions(
         for row in await connection.fetch("SELECT * FROM invoicing.tax_position")
     }
     positions = {position for position in taxed.sums.keys() | kept.keys() if position[0] not in gone}
-    for position in sorted(positions - taxed.unknown):
+    for position in sorted(positions):
         invoice_id, (category, rate, country) = position
         name = f"{category} {rate} % {country} of {invoice_id}".replace("  ", " ")
         taxable, tax = taxed.sums[position]
         result.compare("invoices", f"taxed in all, {name}", (taxable, tax), kept.get(position, (0, 0)))
         if position in taxed.corrected - taxed.singly:
             result.compare("invoices", f"tax of all documents, {name}", tax_of(taxable, rate), tax)
-    if taxed.unknown:
-        result.note(len(taxed.unknown), "tax groups whose corrections share a discount, not recomputed")
 
 
 def _add(document: Document, taxed: _Taxed, *, by_line: bool) -> None:
@@ -73,14 +68,11 @@ def _add(document: Document, taxed: _Taxed, *, by_line: bool) -> None:
         targets: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for line in lines:
             target = document.corrects(line) or content.invoice_id
-            targets[target][0] += line.amount_minor
+            targets[target][0] += document.taxable_minor(line)
             targets[target][1] += line.tax_minor or 0
-        if content.discounts and len(targets) > 1:
-            taxed.unknown |= {(target, group) for target in targets}
-            continue
         for target, (taxable, tax) in targets.items():
-            if content.discounts and group in sums:
-                taxable = sums[group].taxable_minor
+            if document.asked:
+                taxable = sums[group].taxable_minor  # with the discounts that it gives back
             taxed.add((target, group), taxable, tax)
             if target != content.invoice_id:
                 taxed.corrected.add((target, group))
