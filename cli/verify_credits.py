@@ -5,8 +5,8 @@ Place     documents -> [this] -> compared with invoicing.coupon_budget, credit_g
 Rule      what a book says was used is what the documents that are not void show, and never more than there is.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import asyncpg
 
@@ -129,17 +129,21 @@ async def _verify_commitments(
     for invoice_id, item in shown:
         result.compare("credits", f"true-up of {item} on {invoice_id}", None, shown[invoice_id, item])
     by_id = {document.content.invoice_id: document for document in documents}
+    by_item: dict[str, list[Document]] = defaultdict(list)
+    for document in documents:
+        for item in {line.subscription_item for line in document.content.lines}:
+            by_item[item].append(document)
     for subscription in contracts.subscriptions:
         commitment, name = subscription.commitment, f"true-up of {subscription.subscription_id}"
         if commitment is None:
             continue
         trued_up = terms.get((subscription.subscription_id, commitment.start_on))
         if trued_up is None:
-            late = [one for one in _documents_of(subscription, documents) if one.content.issue_date > commitment.end_on]
+            late = [one for one in _documents_of(subscription, by_item) if one.content.issue_date > commitment.end_on]
             if _item_of(subscription.subscription_id) not in void and subscription.subscription_id not in waits:
                 result.compare("credits", f"{name}: invoices after its term without it", 0, len(late))
         elif (at := by_id.get(trued_up["invoice_id"])) and not at.is_void:
-            billed = _billed(subscription, commitment, at, documents, contracts)
+            billed = _billed(subscription, commitment, at, by_item, contracts)
             result.compare("credits", f"{name}: billed in its term", billed, trued_up["billed_minor"])
             short = max(commitment.amount_minor - billed, 0)
             result.compare("credits", f"{name}: short", short, trued_up["short_minor"])
@@ -160,36 +164,35 @@ def _true_ups(documents: Iterable[Document]) -> dict[tuple[str, str], int]:
     }
 
 
-def _documents_of(subscription: Subscription, documents: Iterable[Document]) -> list[Document]:
-    items = {item.subscription_item for item in subscription.items}
-    return [
-        document
-        for document in documents
-        if not document.is_void
-        and not document.asked
-        and any(line.subscription_item in items for line in document.content.lines)
-    ]
+def _documents_of(subscription: Subscription, by_item: Mapping[str, Sequence[Document]]) -> list[Document]:
+    """Return the documents that bill something of a subscription and stand, each once."""
+    found = {
+        document.content.invoice_id: document
+        for item in subscription.items
+        for document in by_item.get(item.subscription_item, ())
+    }
+    return [document for document in found.values() if not document.is_void and not document.asked]
 
 
 def _billed(
     subscription: Subscription,
     commitment: Commitment,
     at: Document,
-    documents: Iterable[Document],
+    by_item: Mapping[str, Sequence[Document]],
     contracts: Contracts,
 ) -> int:
     """Return the net amount of the lines that begin in the term, on documents up to the one that trued it up.
 
     One that was void only later was counted then, and a term is trued up once.
     """
-    items = {item.subscription_item for item in subscription.items}
     zone = zone_of(contracts.accounts[at.content.account].versions, at.content.period.end)
     return sum(
         line.amount_minor
-        for document in documents
+        for item in subscription.items
+        for document in by_item.get(item.subscription_item, ())
         if _is_counted(document, at)
         for line in document.content.lines
-        if line.subscription_item in items
+        if line.subscription_item == item.subscription_item
         and commitment.start_on <= day_of(line.period.start, zone) < commitment.end_on
     )
 

@@ -5,7 +5,7 @@ Lots      an invoice's points are one lot; of a void invoice what was redeemed b
           credit note takes back its share, the last one the rest.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import asyncpg
@@ -24,26 +24,34 @@ async def verify_points(connection: asyncpg.Connection, documents: Sequence[Docu
             noted.setdefault(document.content.corrects or "", []).append(document.content.loyalty)
     lots = await connection.fetch("SELECT * FROM invoicing.point_lot ORDER BY lot_id")
     uses = await connection.fetch("SELECT * FROM invoicing.point_use")
-    claims = await connection.fetch("SELECT lot_id, points, redeemed FROM invoicing.point_claim")
+    by_lot, by_invoice = _grouped(uses, "lot_id"), _grouped(uses, "invoice_id")
+    claims = _grouped(await connection.fetch("SELECT lot_id, points, redeemed FROM invoicing.point_claim"), "lot_id")
     free: Counter[str] = Counter()
     for lot in lots:
-        _verify_lot(lot, uses, claims, result)
+        _verify_lot(lot, by_lot[lot["lot_id"]], claims[lot["lot_id"]], result)
         _verify_earned(lot, earned.get(lot["lot_id"]), noted.get(lot["lot_id"], ()), result)
         free[lot["account_id"]] += lot["points"] - lot["claimed"] - lot["expired"]
     known = {lot["lot_id"] for lot in lots}
     for document in earned.values():
         given_back = any(one.points_redeemed for one in noted.get(document.content.invoice_id, ()))
-        _verify_document(document, uses, known, result, given_back=given_back or document.is_void)
+        mine = by_invoice[document.content.invoice_id]
+        _verify_document(document, mine, known, result, given_back=given_back or document.is_void)
     for row in await connection.fetch("SELECT account_id, points FROM invoicing.point_balance ORDER BY account_id"):
         result.compare("points", f"free points of {row['account_id']}", free[row["account_id"]], row["points"])
 
 
+def _grouped(rows: Sequence[asyncpg.Record], column: str) -> dict[str, list[asyncpg.Record]]:
+    groups: dict[str, list[asyncpg.Record]] = defaultdict(list)
+    for row in rows:
+        groups[row[column]].append(row)
+    return groups
+
+
 def _verify_lot(
-    lot: asyncpg.Record, uses: Sequence[asyncpg.Record], claims: Sequence[asyncpg.Record], result: Verification
+    lot: asyncpg.Record, redeemed: Sequence[asyncpg.Record], mine: Sequence[asyncpg.Record], result: Verification
 ) -> None:
+    """Compare a lot with what was claimed of it (`mine`), and with what of that came off invoices (`redeemed`)."""
     name = f"points of {lot['lot_id']}"
-    mine = [row for row in claims if row["lot_id"] == lot["lot_id"]]
-    redeemed = [row for row in uses if row["lot_id"] == lot["lot_id"]]
     result.compare("points", f"{name}: claimed", sum(row["points"] for row in mine), lot["claimed"])
     result.compare("points", f"{name}: redeemed of claims", sum(row["redeemed"] for row in mine), lot["redeemed"])
     result.compare("points", f"{name}: redeemed", sum(row["points"] for row in redeemed), lot["redeemed"])
@@ -76,14 +84,13 @@ def _verify_earned(
 
 
 def _verify_document(
-    document: Document, uses: Sequence[asyncpg.Record], known: set[str], result: Verification, *, given_back: bool
+    document: Document, mine: Sequence[asyncpg.Record], known: set[str], result: Verification, *, given_back: bool
 ) -> None:
     """Compare what came off a document: points, and the revenue that they release."""
     loyalty = document.content.loyalty
     if loyalty is None:
         return
     invoice_id = document.content.invoice_id
-    mine = [row for row in uses if row["invoice_id"] == invoice_id]
     points, released = sum(row["points"] for row in mine), sum(row["released_minor"] for row in mine)
     expected = (0, 0) if given_back else (loyalty.points_redeemed, loyalty.released_minor)
     result.compare("points", f"points redeemed on {invoice_id}, and revenue released", expected, (points, released))

@@ -236,3 +236,26 @@ async def test_a_correction_on_an_invoice_with_discounts_that_is_void_gives_back
         await company.tick(2026, 4, day)
     found = await company.verify()
     assert figures(found) == []
+
+
+async def test_what_was_voided_for_good_is_a_note_when_its_contract_changes_later(company: Company) -> None:
+    await company.sign(account(), subscription(item("seat")))
+    (january,) = await company.tick(2026, 2)
+    await company.void(january)
+    await company.sign(subscription(item("seat", terms=(terms(date(2026, 1, 1)), terms(date(2026, 1, 11), "2")))))
+    for month, day in ((2, 2), (3, 1), (3, 2)):
+        await company.tick(2026, month, day)
+    found = await company.verify()
+    assert figures(found) == []
+    (note,) = found.notes
+    assert "settled by a void invoice" in note.text
+
+
+async def test_what_an_item_that_left_its_subscription_was_billed_is_a_note(company: Company) -> None:
+    await company.sign(account(), subscription(item("seat"), item("gone")))
+    await company.tick(2026, 2)
+    await company.sign(subscription(item("seat")))
+    found = await company.verify()
+    assert [(note.count, note.text) for note in found.notes] == [
+        (1, "lines of items that left their subscription keep what was billed, not recomputed")
+    ]
