@@ -6,6 +6,8 @@ items that changed after they were billed. So all bills of a period sum, to the 
 Rules     slices match by start, end and price hash. Of one that matches: the difference of the rounded amounts, no line
           where that is 0; of one that should no longer be: a reversal; of a new one where the period was billed before:
           a correction; where it was not: the charge itself.
+Credited  what somebody asked to be credited of the period's lines stays a gift, but nobody gets the same money back
+          twice: corrections take back no more than is left of what was billed after it.
 Source    PRICING.md, Already billed. OpenMeter corrects a closed period alike (reference/billing.md, section 5).
 """
 
@@ -45,13 +47,15 @@ def outstanding(
     currency: str,
     *,
     taken: Sequence[BilledItem] = (),
+    credited_minor: int = 0,
     locale: str | None = None,
 ) -> tuple[BilledItem, ...]:
     """Return the lines that bring what was `billed` of one item's period to what it `should` be.
 
     `billed` is in the order in which it was billed. Each line has the `sequence` that follows those of its item and
     slice start among `billed` and `taken` (lines that count no more, such as those of a void invoice, but keep their
-    sequence). With nothing billed the lines are `should` as it is.
+    sequence). With nothing billed the lines are `should` as it is. Of what was billed `credited_minor` was credited by
+    request: what the lines take back in all is at most the rest.
     """
     groups: dict[SliceKey, list[BilledSlice]] = {}
     for one in billed:
@@ -66,6 +70,8 @@ def outstanding(
             lines += _difference(item, group, currency, locale)
         elif item.amount_minor:
             lines.append(_correction(item, billed))
+    if credited_minor:
+        lines = _bounded(lines, billed_minor(billed) - credited_minor, currency, locale)
     return _numbered(lines, [*(one.line for one in billed), *taken])
 
 
@@ -135,6 +141,32 @@ def _correction(item: BilledItem, billed: Sequence[BilledSlice]) -> BilledItem:
         corrects=replaced.line_id,
         corrects_invoice=replaced.invoice_id,
     )
+
+
+def _bounded(lines: Sequence[BilledItem], left_minor: int, currency: str, locale: str | None) -> list[BilledItem]:
+    """Return the lines, their credits lowered so that all together take back no more than `left_minor`."""
+    excess = -sum(line.amount_minor for line in lines) - max(left_minor, 0)
+    found = []
+    for line in lines:
+        spared = min(excess, -line.amount_minor) if line.amount_minor < 0 else 0
+        if spared <= 0:
+            found.append(line)
+            continue
+        excess -= spared
+        amount_minor = line.amount_minor + spared
+        phrase = _money_phrase("credited", spared, currency)
+        with exact_context():
+            exact = exact_amount(line.amount_exact + from_minor(spared, currency))
+        found.append(
+            replace(
+                line,
+                amount_minor=amount_minor,
+                amount_exact=exact,
+                explanation=f"{line.explanation}, {explain((phrase,), locale)}",
+                phrases=(*line.phrases, phrase),
+            )
+        )
+    return [line for line in found if line.amount_minor]
 
 
 def _overlap_seconds(one: Period, other: Period) -> int:

@@ -128,7 +128,14 @@ def _outstanding(entry: Entry, book: Book, payer: Payer) -> Sequence[BilledItem]
         return []  # nothing says what it should be
     if not billed.lines and not billed.taken:
         return should
-    return outstanding(should, billed.lines, payer.currency, taken=billed.taken, locale=payer.version.locale)
+    return outstanding(
+        should,
+        billed.lines,
+        payer.currency,
+        taken=billed.taken,
+        credited_minor=billed.credited_minor,
+        locale=payer.version.locale,
+    )
 
 
 def _should(entry: Entry, book: Book, payer: Payer) -> list[BilledItem]:

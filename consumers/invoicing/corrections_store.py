@@ -12,16 +12,21 @@ import asyncpg
 from fakturo.consumers.invoicing.groups import Entry
 from fakturo.engine.corrections import BilledSlice
 from fakturo.engine.invoicing import BilledItem
+from fakturo.engine.money import allocate
 from fakturo.engine.periods import Period
 from fakturo.schemas.events.invoices import LineTax
 
 
 @dataclass(slots=True)
 class Billed:
-    """The lines of an item's period in the order in which they were billed, and those that count no more."""
+    """The lines of an item's period in the order in which they were billed, and those that count no more.
+
+    `credited_minor` is what was credited of the lines by request, as rated (gross where prices include tax).
+    """
 
     lines: list[BilledSlice] = field(default_factory=list)
     taken: list[BilledItem] = field(default_factory=list)
+    credited_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +193,11 @@ async def find_billed(driver: asyncpg.Connection, entries: Iterable[Entry]) -> d
         line = _line(row)
         if row["counts"]:
             billed.lines.append(BilledSlice(line=line, line_id=row["line_id"], invoice_id=row["invoice_id"]))
+            if row["credited_minor"]:
+                part = allocate(
+                    row["rated_minor"], (row["credited_minor"], row["amount_minor"] - row["credited_minor"])
+                )
+                billed.credited_minor += part[0]
         else:
             billed.taken.append(line)
     return found

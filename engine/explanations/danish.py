@@ -13,6 +13,7 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "all": "{0:p}",
         "billed": ("fratrukket {0:m}, som allerede er faktureret", "allerede faktureret"),
         "reversal": "tilbagefører {0:m}, der er faktureret",
+        "credited": "undtagen {0:m}, som allerede er krediteret",
         "flat": "{0:m} fast",
         "units": ("{0:n} à {1:m}", "{0:n} {unit} à {1:m}"),
         "units_flat": ("{0:n} à {1:m} + {2:m}", "{0:n} {unit} à {1:m} + {2:m}"),

@@ -14,6 +14,7 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "all": "{0:p}",
         "billed": ("less {0:m} already billed", "already billed"),
         "reversal": "takes back {0:m} already billed",
+        "credited": "but for {0:m} credited before",
         # Models.
         "flat": "{0:m} flat",
         "units": ("{0:n} at {1:m}", "{0:n} {unit} at {1:m}"),

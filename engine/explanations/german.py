@@ -13,6 +13,7 @@ ROWS: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "all": "{0:p}",
         "billed": ("abzüglich bereits berechneter {0:m}", "bereits berechnet"),
         "reversal": "nimmt bereits berechnete {0:m} zurück",
+        "credited": "ohne bereits gutgeschriebene {0:m}",
         "flat": "{0:m} pauschal",
         "units": ("{0:n} zu je {1:m}", "{0:n} {unit} zu je {1:m}"),
         "units_flat": ("{0:n} zu je {1:m} + {2:m}", "{0:n} {unit} zu je {1:m} + {2:m}"),

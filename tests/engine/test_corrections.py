@@ -176,3 +176,34 @@ ITEM = SubscriptionItem(
 )
 def test_a_change_is_looked_for_from_the_first_date_that_it_touches(change: dict[str, object], since_on: date) -> None:
     assert changed_from(ITEM, structs.replace(ITEM, **change)) == since_on
+
+
+FIRST_WEEK = Period(start_at=DAYS[0], end_at=DAYS[1])
+
+
+@pytest.mark.parametrize(
+    ("credited_minor", "expected"),
+    [
+        (0, [-1000, 250]),  # 10.00 was billed, 2.50 should be: 7.50 back
+        (200, [-1000, 250]),  # 8.00 is left, so 7.50 may go back
+        (400, [-850, 250]),  # 6.00 is left: 7.50 would be 1.50 too much
+        (1000, [-250, 250]),  # nothing is left to give back
+    ],
+)
+def test_what_was_credited_by_request_is_not_given_back_a_second_time(credited_minor: int, expected: list[int]) -> None:
+    before = billed((charge(1000),), "inv")
+    lines = outstanding([charge(250, FIRST_WEEK)], before, "EUR", credited_minor=credited_minor)
+    assert [line.amount_minor for line in lines] == expected
+    again = [*before, *billed(lines, "note")]
+    more = outstanding([charge(250, FIRST_WEEK)], again, "EUR", credited_minor=credited_minor)
+    assert [line.amount_minor for line in more] == []
+
+
+def test_the_sentence_says_what_was_credited_before() -> None:
+    lines = outstanding([], billed((charge(1000),), "inv"), "EUR", credited_minor=400)
+    assert lines[0].explanation == "takes back 10.00 already billed, but for 4.00 credited before"
+
+
+def test_a_charge_is_never_lowered_by_a_credit_that_was_asked_for() -> None:
+    lines = outstanding([charge(1200)], billed((charge(1000),), "inv"), "EUR", credited_minor=1000)
+    assert [line.amount_minor for line in lines] == [200]
