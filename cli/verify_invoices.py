@@ -25,6 +25,7 @@ _WAITS = {
     "correction": "waits for the next invoice of its payer",
     "draft": "is on a draft that is still in review",
     "news": "has a contract or statement that holds from the next tick on",
+    "credited": "was credited by request, which a correction does not give back again",
     "void": "is settled by a void invoice that was not issued again",
     "revision": "waits for its usage to be rated again",
     "pending": "cannot be billed yet (`fakturo status` says why)",
@@ -36,6 +37,8 @@ UNION ALL SELECT 'pending', subscription_item, period_start_at FROM invoicing.pe
 UNION ALL SELECT 'revision', subscription_item, period_start_at FROM usage.revision_due
 UNION ALL SELECT 'void', subscription_item, item_period_start_at FROM invoicing.invoice_line
   JOIN invoicing.invoice USING (invoice_id) WHERE counts GROUP BY 2, 3 HAVING bool_and(status = 'void')
+UNION ALL SELECT 'credited', subscription_item, item_period_start_at FROM invoicing.invoice_line
+  WHERE counts AND credited_minor > 0
 UNION ALL SELECT 'news', content ->> 'subscription_item', (content #>> '{period,start}')::timestamptz
   FROM invoicing.news WHERE kind IN ('statement', 'running')
 UNION ALL SELECT 'news', i.subscription_item, NULL FROM invoicing.news n JOIN invoicing.subscription_item i

@@ -144,7 +144,12 @@ def _correction(item: BilledItem, billed: Sequence[BilledSlice]) -> BilledItem:
 
 
 def _bounded(lines: Sequence[BilledItem], left_minor: int, currency: str, locale: str | None) -> list[BilledItem]:
-    """Return the lines, their credits lowered so that all together take back no more than `left_minor`."""
+    """Return the lines, their credits lowered so that all together take back no more than `left_minor`.
+
+    Where nothing is left there are none: lines that add up to nothing say nothing to the customer.
+    """
+    if left_minor <= 0 and sum(line.amount_minor for line in lines) <= 0:
+        return []
     excess = -sum(line.amount_minor for line in lines) - max(left_minor, 0)
     found = []
     for line in lines:

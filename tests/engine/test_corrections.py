@@ -187,7 +187,7 @@ FIRST_WEEK = Period(start_at=DAYS[0], end_at=DAYS[1])
         (0, [-1000, 250]),  # 10.00 was billed, 2.50 should be: 7.50 back
         (200, [-1000, 250]),  # 8.00 is left, so 7.50 may go back
         (400, [-850, 250]),  # 6.00 is left: 7.50 would be 1.50 too much
-        (1000, [-250, 250]),  # nothing is left to give back
+        (1000, []),  # nothing is left to give back
     ],
 )
 def test_what_was_credited_by_request_is_not_given_back_a_second_time(credited_minor: int, expected: list[int]) -> None:

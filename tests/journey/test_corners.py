@@ -6,6 +6,8 @@ A seat is 31.00 a month (March: 1.00 a day), a call 0.10, VAT 20 %.
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from fakturo.schemas.events import requests
 from tests.journey.checks import check
 from tests.journey.conftest import CATALOG, licensed, metered
@@ -97,6 +99,36 @@ async def test_what_was_billed_in_advance_and_voided_for_good_is_not_credited_wh
     assert journey.issued() == [("2026-01-01", [("quarter", "charge", 9000)])]
     assert await journey.balance("1200") == 0
     assert await journey.balance("2300") == 0
+    await check(journey)
+
+
+@pytest.mark.parametrize(
+    ("credited", "given_back"),
+    [
+        ("90.00", []),  # all of it was credited: nothing is left to give back
+        ("60.00", [-3000]),  # 30.00 is left of the 50.00 that the days from 10 February cost
+        ("10.00", [-5000]),
+    ],
+)
+async def test_what_was_credited_by_request_is_not_given_back_again_when_the_order_is_cancelled(
+    begin: Begin, credited: str, given_back: list[int]
+) -> None:
+    journey = begin()
+    journey.account("A")
+    journey.order("O", "A", "2026-01-01")
+    journey.item("quarter", "O", "QUARTER")
+    await journey.until("2026-01-19")
+    (invoice,) = journey.documents
+    journey.ask(
+        "credit_note", "A", invoice_id=invoice.invoice_id, reason="goodwill",
+        lines=(requests.CreditedLine(line_id=invoice.lines[0].line_id, amount=credited),),
+    )  # fmt: skip
+    await journey.until("2026-02-10")
+    journey.change("Order", "O", Fakturo_Cancel_On__c="2026-02-10")
+    await journey.until("2026-05-02", 10)
+    # The quarter has 90 days at 1.00; 40 of them are used.
+    credited_minor = int(credited.replace(".", ""))
+    assert [one.subtotal_minor for one in journey.documents] == [9000, -credited_minor, *given_back]
     await check(journey)
 
 
