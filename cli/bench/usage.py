@@ -1,7 +1,8 @@
 """`fakturo bench usage`: the usage path beside its baselines, in one run on one stack.
 
 Steps     1 an embedded broker and database (or FAKTURO_KAFKA and DATABASE_URL), fsync and synchronous_commit on;
-          2 the flights as events on `billing.usage`, repeated with other ids beyond a year;
+          2 the contracts, which the `usage` agent reads before there is any usage (else it would only park it);
+            then the flights as events on `billing.usage`, repeated with other ids beyond a year;
           3 `baseline_read`: only read and decode; 4 the `usage` agent as it is deployed, from an empty book to the last
           event; 5, 6 `baseline_faust`: the same handler under stock Faust, an event at a time and `take(1000)`.
 Figures   events a second by the wall clock, CPU of the process by /proc, peak memory. Each step has an empty book.
@@ -29,7 +30,7 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.producers.simulate.flights import usage_records
 from fakturo.producers.simulate.year import open_producer
 from fakturo.schemas.partitioning import partition_for
-from fakturo.schemas.topics import CONTRACTS, USAGE
+from fakturo.schemas.topics import CONTRACTS, USAGE, Topic
 
 STOCK_EVENTS = 4_000
 """Enough for a steady rate of a path that does some hundreds of events a second."""
@@ -56,10 +57,12 @@ def _measure(stack: Stack, event_count: int) -> dict[str, Any]:
     with console.status("starting broker and database"):
         parts = stack.start_parts()
         settings = prepare(parts, stack.home, keep_producer_time=True)
-    with console.status(f"publishing {event_count:,} events"):
-        asyncio.run(_publish(settings, event_count))
     environment = {**parts, "FAKTURO_GRACE_SECONDS": "0", "FAKTURO_LOG_FORMAT": "console"}
     environment["APP_DATADIR"] = str(stack.home / "faust")  # else stock Faust makes folders where it is started
+    with console.status("contracts"):
+        asyncio.run(_agree(stack, settings, environment))
+    with console.status(f"publishing {event_count:,} events"):
+        asyncio.run(_publish(settings, event_count))
     with console.status("only reading and decoding"):
         read = _child("fakturo.cli.bench.baseline_read", environment, str(event_count))
     with console.status("the usage agent"):
@@ -72,12 +75,24 @@ def _measure(stack: Stack, event_count: int) -> dict[str, Any]:
     return _result(event_count, read, ours, stock)
 
 
-async def _publish(settings: Settings, event_count: int) -> None:
+async def _agree(stack: Stack, settings: Settings, environment: dict[str, str]) -> None:
+    """Publish the contracts and let the usage agent read them."""
+    rows = await contract_rows(settings)
     async with open_producer(settings) as producer:
-        for row in await contract_rows(settings):
+        for row in rows:
             contracts = settings.topic_prefix + CONTRACTS.name
             await producer.send(contracts, row.value, key=row.key, partition=row.partition, headers=list(row.headers))
         await producer.flush()
+    async with _book(settings) as connection:
+        await asyncio.to_thread(stack.start_worker, "usage", environment=environment)
+        try:
+            await _reached(connection, len(rows), CONTRACTS)
+        finally:
+            await asyncio.to_thread(stack.stop_agents)
+
+
+async def _publish(settings: Settings, event_count: int) -> None:
+    async with open_producer(settings) as producer:
         topic = settings.topic_prefix + USAGE.name
         for account, value, time_ms in _events(event_count):
             partition = partition_for(account, settings.partitions)
@@ -125,17 +140,17 @@ _BYTES = (
 )
 
 
-async def _reached(connection: asyncpg.Connection, count: int) -> None:
+async def _reached(connection: asyncpg.Connection, count: int, topic: Topic = USAGE) -> None:
     deadline = time.monotonic() + SECONDS_MAX
-    while await _read_count(connection) < count:
+    while await _read_count(connection, topic) < count:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the usage agent has not read {count} events in {SECONDS_MAX:.0f} s")
+            raise TimeoutError(f"the usage agent has not read {count} of {topic.name} in {SECONDS_MAX:.0f} s")
         await asyncio.sleep(0.02)
 
 
-async def _read_count(connection: asyncpg.Connection) -> int:
-    query = "SELECT coalesce(sum(next_offset), 0) FROM runtime.cursor WHERE agent = 'usage' AND topic = 'billing.usage'"
-    return int(await connection.fetchval(query))
+async def _read_count(connection: asyncpg.Connection, topic: Topic = USAGE) -> int:
+    query = "SELECT coalesce(sum(next_offset), 0) FROM runtime.cursor WHERE agent = 'usage' AND topic = $1"
+    return int(await connection.fetchval(query, topic.name))
 
 
 async def _empty_book(settings: Settings) -> None:
