@@ -7,16 +7,17 @@ from datetime import date
 from pathlib import Path
 
 import asyncpg
-import yaml
 
+from fakturo.cli.catalog.check import print_faults
+from fakturo.cli.catalog.reading import read_catalog
 from fakturo.cli.connect import read_books
 from fakturo.cli.history import books
 from fakturo.cli.history.periods import PricedPeriod, priced_period, read_usage
 from fakturo.cli.output import console, errors, print_json, print_rows
 from fakturo.cli.simulate.repricing import periods_of, repriced
 from fakturo.cli.simulate.result import Customer, Simulation
-from fakturo.engine.catalog import Catalog, parse_catalog
-from fakturo.engine.errors import CatalogError, PriceError
+from fakturo.engine.catalog import Catalog
+from fakturo.engine.errors import PriceError
 from fakturo.schemas.events.contracts import SubscriptionItem
 
 Pair = tuple[books.SoldItem, PricedPeriod, PricedPeriod]
@@ -30,13 +31,10 @@ def run_simulate(
     if end_on <= start_on:
         errors.print(f"fakturo simulate: --to {end_on} is not after --from {start_on}")
         return 1
-    try:
-        catalog = parse_catalog(yaml.safe_load(catalog_file.read_text()))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        errors.print(f"fakturo simulate: {catalog_file} cannot be read: {error}", markup=False, highlight=False)
-        return 1
-    except CatalogError as error:
-        errors.print(f"fakturo simulate: {catalog_file} is refused:\n{error}", markup=False, highlight=False)
+    read = read_catalog(catalog_file)
+    catalog = read.catalog
+    if catalog is None:
+        print_faults(catalog_file, read.faults, as_json=as_json)
         return 1
     simulation = read_books(home, lambda connection: simulate(connection, catalog, start_on, end_on))
     if svg is not None:

@@ -3,16 +3,16 @@
 Place     history.books -> [this] -> history.periods -> result.
 Rules     a new price holds from its `effective_from` on; before its first version, its first version holds, for the
           question is what the list would have brought in the past. A customer's own price and discount stay. A product
-          that the new list does not have keeps its prices, and is named.
+          that the new list does not have, or not in the customer's currency, keeps its prices, and is named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 import msgspec
 
 from fakturo.cli.history.books import SoldItem
-from fakturo.engine.catalog import Catalog, Product
+from fakturo.engine.catalog import Catalog
 from fakturo.engine.periods import Period, local_date
 from fakturo.engine.schedule import next_item_period, zone_at
 from fakturo.schemas.events.contracts import PriceVersion, SubscriptionItem
@@ -31,16 +31,19 @@ def periods_of(sold: SoldItem, start_on: date, end_on: date) -> Iterator[Period]
 
 
 def repriced(sold: SoldItem, catalog: Catalog) -> SubscriptionItem | None:
-    """Return the item at the prices of `catalog`, or None where that does not have its product."""
+    """Return the item at the prices of `catalog`, or None where that has no price of its product in its currency."""
     product = catalog.products.get(sold.item.product_code)
     if product is None:
         return None
+    versions = product.prices if sold.currency == catalog.currency else product.other_prices.get(sold.currency, ())
+    if not versions:
+        return None
     return msgspec.structs.replace(
-        sold.item, prices=_in_force(product, sold.item), meter=product.meter, unit=product.unit
+        sold.item, prices=_in_force(versions, sold.item), meter=product.meter, unit=product.unit
     )
 
 
-def _in_force(product: Product, item: SubscriptionItem) -> tuple[PriceVersion, ...]:
-    first, *later = product.prices
+def _in_force(versions: Sequence[PriceVersion], item: SubscriptionItem) -> tuple[PriceVersion, ...]:
+    first, *later = versions
     began_on = min(first.effective_from, item.service_start_on)
     return (msgspec.structs.replace(first, effective_from=began_on), *later)

@@ -210,9 +210,9 @@ def test_a_simulation_shows_what_another_price_list_would_have_brought(
     assert empty["customers"] == []
     assert "is not after" in home.run(*question[:3], "--from", "2026-06-01", "--to", "2026-06-01", status=1)
     file.write_text(CHEAPER.replace("METER", "nobody").replace("AMOUNT", "-1"))
-    refused = home.run(*question, status=1)
-    assert "'nobody' is not a meter of this catalog" in refused
-    assert "unit_amount -1 is below 0" in refused
+    refused = _stdout(home, *question, status=1)
+    assert f"{file}:9: products.CALLS.meter: products.CALLS.meter 'nobody' is not a meter of this catalog" in refused
+    assert f"{file}:11: products.CALLS.prices[0].unit_amount: unit_amount -1 is below 0" in refused
 
 
 def test_verify_finds_no_difference_and_one_where_a_figure_was_changed(home: Home) -> None:
