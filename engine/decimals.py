@@ -14,6 +14,8 @@ from fakturo.engine.errors import PriceError
 INTEGER_DIGITS_MAX = 24
 DECIMALS_MAX = 12
 
+_ZERO = Decimal(0)
+_NOT_NEGATIVE = re.compile(rf"[0-9]{{1,{INTEGER_DIGITS_MAX}}}(?:\.[0-9]{{1,{DECIMALS_MAX}}})?", re.ASCII).fullmatch
 _PLAIN = re.compile(r"-?[0-9]+(?:\.([0-9]+))?", re.ASCII)
 
 
@@ -23,8 +25,9 @@ def parse_decimal(value: object, path: str, *, negative: bool = False, name: str
     Raises:
         PriceError: `number_float`, `number_type`, `number_invalid`, `number_too_long`, `number_negative`.
     """
-    if type(value) is str and len(value) <= INTEGER_DIGITS_MAX and value.isascii() and value.isdigit():
-        return Decimal(value)  # what most numbers are
+    plain = plain_decimal(value)
+    if plain is not None:
+        return plain
     name = path if name is None else name
     text = _text_of(value, path, name)
     if not _PLAIN.fullmatch(text):
@@ -40,6 +43,13 @@ def parse_decimal(value: object, path: str, *, negative: bool = False, name: str
     if number < 0 and not negative:
         raise PriceError("number_negative", f"{name} {text} is below 0", path)
     return number if number else Decimal(0)
+
+
+def plain_decimal(value: object) -> Decimal | None:
+    """Return a text of digits, with or without decimals, as a Decimal; None for all that needs a closer look."""
+    if type(value) is str and _NOT_NEGATIVE(value) is not None:
+        return Decimal(value) or _ZERO
+    return None
 
 
 def _text_of(value: object, path: str, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
-from fakturo.engine.decimals import parse_decimal
+from fakturo.engine.decimals import parse_decimal, plain_decimal
 from fakturo.engine.errors import PriceError
 from fakturo.engine.money import ZERO
 
@@ -28,7 +28,7 @@ class Reader:
         self._faults = faults
         self._taken: set[str] = set()
         self._fields: Mapping[str, object] = {}
-        if isinstance(document, Mapping):
+        if type(document) is dict or isinstance(document, Mapping):
             self._fields = document
         else:
             faults.append(PriceError("field_type", f"{name or path} {document!r} is not an object", path))
@@ -62,11 +62,13 @@ class Reader:
             if default is None:
                 self.fault("field_missing", field, "is missing")
             return default or ZERO
-        try:
-            number = parse_decimal(value, self.path_of(field), name=self._named(field))
-        except PriceError as error:
-            self._faults.append(error)
-            return ZERO
+        number = plain_decimal(value)  # what most numbers are, read without working out where they stand
+        if number is None:
+            try:
+                number = parse_decimal(value, self.path_of(field), name=self._named(field))
+            except PriceError as error:
+                self._faults.append(error)
+                return ZERO
         if above_zero and not number:
             self.fault("number_zero", field, "must be above 0")
         return number
@@ -156,13 +158,13 @@ class Reader:
             code = "field_missing" if value is None else "field_type"
             self.fault(code, field, "is missing" if value is None else "is not a list with at least one entry")
             return []
-        return [
-            Reader(one, f"{self.path_of(field)}[{index}]", self._faults, f"{self._named(field)}[{index}]")
-            for index, one in enumerate(value)
-        ]
+        path, name = self.path_of(field), self._named(field)
+        return [Reader(one, f"{path}[{index}]", self._faults, f"{name}[{index}]") for index, one in enumerate(value)]
 
     def finish(self, what: str) -> None:
         """Note every field that nobody has read: a misspelt cap must not mean no cap."""
+        if self._taken.issuperset(self._fields):
+            return
         for name in self.names():
             if name not in self._taken:
                 self.fault("field_unknown", name, f"is not a field of {what}")
