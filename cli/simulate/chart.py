@@ -1,4 +1,4 @@
-"""The chart of a simulation: for each customer a bar for now and one for the new list, as SVG.
+"""The chart of a simulation: two bars for each customer, at the present prices and at the new list's, as SVG.
 
 Place     result -> [this: a Vega-Lite specification] -> vl-convert (no browser, no network) -> an SVG file.
 """
