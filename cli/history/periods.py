@@ -41,17 +41,17 @@ class PricedPeriod:
             PriceError: a group that no cell covers, or a total below 0.
         """
         if self.metered is not None:
-            return self.statement(self.used(), final=True).amount_minor
+            return self.statement(self.used()).amount_minor
         zone = zone_at(self.sold.versions, self.period.start_at)
         slices = item_slices(self.item, self.period, zone, self.sold.currency)
         requests = [request_of(part, self.period, zone, None, self.item.unit or "") for part in slices]
         return sum(result.amount_minor for result in rate_slices(requests))
 
-    def statement(self, used: Sequence[Usage], *, final: bool) -> UsageRated:
-        """Return the statement of a metered period with the usage of each range. Raises as `amount_minor`."""
+    def statement(self, used: Sequence[Usage]) -> UsageRated:
+        """Return the final statement of a metered period with the usage of each range. Raises as `amount_minor`."""
         if self.metered is None:
             raise ValueError(f"{self.item.subscription_item} is not metered")
-        return rate_item(self.metered, [Used(usage, None, None) for usage in used], final=final).statement
+        return rate_item(self.metered, [Used(usage, None, None) for usage in used], final=True).statement
 
     def used(self) -> list[Usage]:
         """Return the usage of each range, as it was read."""

@@ -86,7 +86,7 @@ def _with(book: Book, periods: dict[Key, PricedPeriod], pace_at: datetime | None
     statements = dict(book.statements)
     for key, period in periods.items():
         used = period.used()
-        statement = period.statement(used, final=True) if pace_at is None else forecast_of(period, used, pace_at)
+        statement = period.statement(used) if pace_at is None else forecast_of(period, used, pace_at)
         statements[key] = statement, pace_at or period.period.start_at
     return Book(accounts=book.accounts, subscriptions=book.subscriptions, statements=statements, billed=book.billed)
 
@@ -109,7 +109,7 @@ def forecast_of(period: PricedPeriod, used: Sequence[Usage], at: datetime) -> Us
         elif stretch.shown:
             counted = at_pace(counted, metered.due.meter.aggregation, share, billed=billed)
         grown += [counted] if billed is None else [counted, billed]
-    statement = period.statement(grown, final=True)
+    statement = period.statement(grown)
     slices = tuple(_grown(part, by_amount.get(part.period.start), statement.currency) for part in statement.slices)
     return structs.replace(statement, slices=slices)
 
