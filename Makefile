@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 PYTEST := $(BIN)/pytest
 STORM ?=
 
-.PHONY: help setup demo test check kafka test-kafka storm bench golden schemas up down clean
+.PHONY: help setup demo test check kafka test-kafka storm bench golden schemas proto up down clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ golden: setup  ## write the golden files anew; look at the difference before you
 
 schemas: setup  ## write the JSON Schemas, examples and AsyncAPI document from the code
 	$(BIN)/python -m fakturo.schemas.generate
+
+proto: setup  ## write the Pub/Sub API's generated code from its .proto
+	$(BIN)/python -m grpc_tools.protoc -I .view --python_out=.view --pyi_out=.view --grpc_python_out=.view \
+		.view/fakturo/producers/salesforce/pubsub_api/pubsub_api.proto
 
 up: setup  ## start the embedded stack and every agent on the books in .fakturo
 	$(BIN)/fakturo up

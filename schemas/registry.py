@@ -24,6 +24,7 @@ from fakturo.schemas.events import (
     ledger,
     payments,
     requests,
+    sales,
     usage,
 )
 from fakturo.schemas.events.change_data import ChangeRecord
@@ -89,6 +90,7 @@ SHAPES: tuple[Shape, ...] = (
         topics=(*topics.INPUT_TOPICS, *topics.OUTPUT_TOPICS),
     ),
     *_shapes(contracts.TYPES, topics.CONTRACTS),
+    *_shapes(sales.TYPES, topics.CONTRACTS),
     *_usage_shapes((usage.USAGE_RATED,), topics.RATED),
     *_usage_shapes((usage.THRESHOLD_CROSSED,), topics.ALERTS),
     *_shapes(invoices.TYPES, topics.INVOICES),

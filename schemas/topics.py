@@ -2,11 +2,13 @@
 
 Place     `fakturo topics apply` creates these; agents and producers name topics only through this file, so a
           reader who wants to know where an event goes next looks here.
-Flow      sf.cdc.*, billing.catalog -> contracts -> billing.contracts -> usage, invoicing, kpi
+Flow      Salesforce -> bridge (and other people's topics -> crm_feed) -> sf.cdc.*; gaps -> sf.resync -> bridge
+          sf.cdc.*, billing.catalog -> contracts -> billing.contracts -> usage, invoicing, kpi, crm_sync
           billing.usage -> usage -> billing.rated -> invoicing -> billing.invoices -> ledger, kpi
           billing.requests -> invoicing
           billing.payments -> ledger -> billing.ledger -> kpi -> billing.kpis
           billing.ledger -> invoicing, back: what was paid (feedback, so it does not hold invoicing's time)
+          billing.invoices, billing.ledger, billing.kpis -> crm_sync -> Salesforce
 """
 
 from dataclasses import dataclass
@@ -64,7 +66,53 @@ SF_ACCOUNT = _change_data("Account")
 SF_ORDER = _change_data("Order")
 SF_ORDER_ITEM = _change_data("OrderItem")
 SF_PRODUCT = _change_data("Product2")
-SF_TOPICS = (SF_ACCOUNT, SF_ORDER, SF_ORDER_ITEM, SF_PRODUCT)
+SF_CONTACT = _change_data("Contact")
+SF_CONTRACT = _change_data("Contract")
+SF_PRICEBOOK_ENTRY = _change_data("PricebookEntry")
+SF_SELLING_MODEL = _change_data("ProductSellingModel")
+SF_OPPORTUNITY = _change_data("Opportunity")
+SF_ASSET = _change_data("Asset")
+SF_TRANSACTION_JOURNAL = _change_data("TransactionJournal")
+SF_CPQ_SUBSCRIPTION = _change_data("SBQQ__Subscription__c")
+SF_OTHER = Topic(
+    name="sf.cdc.other",
+    key="18-character record id",
+    owner=None,
+    readers=("contracts",),
+    description="Salesforce Change Data Capture of every object without a topic of its own: kept raw, and counted.",
+    retention_days=30,
+)
+SF_TOPICS = (
+    *(SF_ACCOUNT, SF_CONTACT, SF_CONTRACT, SF_ORDER, SF_ORDER_ITEM, SF_PRODUCT, SF_PRICEBOOK_ENTRY, SF_SELLING_MODEL),
+    *(SF_OPPORTUNITY, SF_ASSET, SF_TRANSACTION_JOURNAL, SF_CPQ_SUBSCRIPTION, SF_OTHER),
+)
+_SF_BY_ENTITY = {topic.name.removeprefix("sf.cdc."): topic for topic in SF_TOPICS if topic is not SF_OTHER}
+
+
+def change_data_topic(entity: str) -> Topic:
+    """Return the topic on which the changes of the Salesforce object `entity` lie."""
+    return _SF_BY_ENTITY.get(entity, SF_OTHER)
+
+
+SF_RESYNC = Topic(
+    name="sf.resync",
+    key="Salesforce object",
+    owner="salesforce",
+    readers=(),
+    description="What the bridge reads again: records after a gap, an object after an overflow or a lost position.",
+    retention_days=30,
+)
+SF_PROGRESS = Topic(
+    name="sf.progress",
+    key="transactional id",
+    owner="salesforce",
+    readers=(),
+    description="How far the bridge has published each stream, written in the same Kafka transaction.",
+    compacted=True,
+    retention_days=None,
+)
+BRIDGE_TOPICS = (SF_RESYNC, SF_PROGRESS)
+"""The bridge's own: it alone writes and reads them, and time does not pass there."""
 
 USAGE = Topic(
     name="billing.usage",
@@ -102,7 +150,7 @@ CONTRACTS = Topic(
     name="billing.contracts",
     key="account/kind/id",
     owner="contracts",
-    readers=("usage", "invoicing", "kpi"),
+    readers=("usage", "invoicing", "kpi", "crm_sync"),
     description="Accounts and subscriptions, each with all its effective-dated versions.",
     compacted=True,
     retention_days=None,
@@ -127,7 +175,7 @@ INVOICES = Topic(
     name="billing.invoices",
     key="account",
     owner="invoicing",
-    readers=("ledger", "kpi"),
+    readers=("ledger", "kpi", "crm_sync"),
     description="Invoices, credit notes, and what became of credit and points: what accounting consumes.",
     retention_days=None,
 )
@@ -135,7 +183,7 @@ LEDGER = Topic(
     name="billing.ledger",
     key="account",
     owner="ledger",
-    readers=("kpi", "invoicing"),
+    readers=("kpi", "invoicing", "crm_sync"),
     feedback_readers=("invoicing",),
     description="Journals posted, each in balance.",
     retention_days=None,
@@ -144,7 +192,7 @@ KPIS = Topic(
     name="billing.kpis",
     key="account/kind/id/period",
     owner="kpi",
-    readers=(),
+    readers=("crm_sync",),
     description="The newest value of each KPI, window and account.",
     compacted=True,
     retention_days=None,
@@ -183,7 +231,9 @@ OUTPUT_TOPICS = (CONTRACTS, RATED, ALERTS, INVOICES, LEDGER, KPIS)
 RESERVED_TOPICS = (COLLECTIONS, DOCUMENTS)
 """Contracts that are fixed while no agent of ours writes them yet: in AsyncAPI, not created, not waited for."""
 
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS, RELAY_PROGRESS)}
+TOPICS: dict[str, Topic] = {
+    topic.name: topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS, *BRIDGE_TOPICS, RELAY_PROGRESS)
+}
 
 
 def read_by(agent: str) -> tuple[Topic, ...]:

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     corrections: str = Field(
         default="next_invoice", pattern="^(next_invoice|at_once)$", description="when corrections are billed"
     )
+    profile: str = Field(default="core", description="mapping profile: core, cpq, rlm, or the path of a file of yours")
+    crm_topics: str = Field(default="", description="topics of another Salesforce connector, read by crm_feed; a,b")
+    crm_registry_url: str = Field(default="", description="the schema registry of those topics, http(s)://...")
     grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
     billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
     interim_seconds: float = Field(default=1.0, ge=0, description="pause between interim outputs; 0: only on ticks")

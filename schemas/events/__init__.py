@@ -14,12 +14,14 @@ from fakturo.schemas.events import (
     ledger,
     payments,
     requests,
+    sales,
     usage,
 )
 
 EVENT_TYPES: dict[str, type[msgspec.Struct]] = {
     **clock.TYPES,
     **contracts.TYPES,
+    **sales.TYPES,
     **usage.TYPES,
     **invoices.TYPES,
     **credit.TYPES,

@@ -37,7 +37,10 @@ class ChangeRecord(msgspec.Struct, frozen=True, kw_only=True):
     `changed` names the fields of an UPDATE, `nulled` those set to null, `diff` those whose value is a text diff.
     A value is text, an integer, true, false or null: a JSON number with a point has been a float somewhere and may have
     lost digits, so it is refused, and compounds come dotted, so an object is refused too.
-    `full` says that `values` is the whole row (a re-read, SYNC), its `commit.ts` then being the SystemModstamp.
+    `full` says that `values` is the whole row (a re-read, SYNC), its `commit.ts` then being the SystemModstamp. `gapTs`
+    is set on a re-read that answers a gap: the commit, in milliseconds, of the change whose content never came; what
+    differs took effect then. `snapshot` names the reading of a whole object that a row belongs to; a record of
+    changeType `SNAPSHOT_END`, one a partition, ends it: what lives in the book and was not in it, is deleted since.
     """
 
     v: int
@@ -55,6 +58,8 @@ class ChangeRecord(msgspec.Struct, frozen=True, kw_only=True):
     replayId: str | None = None  # noqa: N815
     schemaId: str | None = None  # noqa: N815
     src: str | None = None
+    gapTs: int | None = None  # noqa: N815
+    snapshot: str | None = None
 
     @property
     def committed_at(self) -> datetime:

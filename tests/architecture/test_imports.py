@@ -10,7 +10,10 @@ import pytest
 
 from tests.architecture.tree import Module, modules, within
 
-AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "collections", "documents", "crm_sync")
+AGENTS = (
+    *("contracts", "usage", "invoicing", "ledger", "kpi"),
+    *("collections", "documents", "crm_sync", "crm_feed"),
+)
 RUNTIME = "fakturo.consumers.runtime"
 SCHEMAS = "fakturo.schemas"
 ENGINE = "fakturo.engine"

@@ -24,7 +24,7 @@ PROMISED = {
     "billing.usage": {USAGE, "fakturo.usage.corrected.v1"},
     "billing.payments": {f"fakturo.payment.{what}.v1" for what in ("received", "failed", "refunded", "charged_back")},
     "billing.contracts": {f"fakturo.subscription.{what}.v1" for what in ("started", "changed", "ended")}
-    | {"fakturo.account.changed.v1"},
+    | {"fakturo.account.changed.v1", "fakturo.opportunity.changed.v1"},
     "billing.rated": {"fakturo.usage.rated.v1"},
     "billing.alerts": {"fakturo.usage.threshold_crossed.v1"},
     "billing.invoices": {
@@ -41,6 +41,9 @@ PROMISED = {
     "billing.kpis": {"fakturo.kpi.updated.v1"},
     "billing.documents": {"fakturo.document.rendered.v1"},
     **{f"sf.cdc.{name}": {CHANGE_DATA} for name in ("Account", "Order", "OrderItem", "Product2")},
+    **{f"sf.cdc.{name}": {CHANGE_DATA} for name in ("Contact", "Contract", "PricebookEntry", "ProductSellingModel")},
+    **{f"sf.cdc.{name}": {CHANGE_DATA} for name in ("Opportunity", "Asset", "TransactionJournal")},
+    **{f"sf.cdc.{name}": {CHANGE_DATA} for name in ("SBQQ__Subscription__c", "other")},
 }
 CLOCK = "fakturo.clock.advanced.v1"
 

@@ -1,0 +1,1 @@
+"""`fakturo salesforce ...`: what an administrator of the org asks and is told."""

@@ -1,0 +1,1 @@
+"""`fakturo sandbox`: a Salesforce org on this machine, REST and Pub/Sub, for the unmodified clients."""

@@ -1,0 +1,1 @@
+"""The objects that the sandbox org is born with, as data."""

@@ -1,0 +1,1 @@
+"""The sandbox org's event bus: Avro change events over gRPC."""

@@ -1,0 +1,1 @@
+"""The sandbox org's REST and SOAP side."""

@@ -1,0 +1,1 @@
+"""SOQL: parsed, and evaluated over the sandbox org's records."""

@@ -1,0 +1,1 @@
+"""The forms in which other connectors write Salesforce changes, one a file."""

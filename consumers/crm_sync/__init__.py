@@ -1,0 +1,1 @@
+"""The crm_sync agent: invoices and KPIs, written back to Salesforce."""
