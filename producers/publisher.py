@@ -21,6 +21,8 @@ SECURITY_PREFIX = "FAKTURO_KAFKA_SECURITY_"
 REQUEST_BYTES_MAX = DEAD_LETTER_BODY_BYTES_MAX + 65_536
 """The largest body that any topic of ours takes, with its headers and framing."""
 BATCH_BYTES_MAX = 262_144
+TRANSACTION_TIMEOUT_MS = 30_000
+"""How long a writer that died in a transaction holds back those who read what is committed."""
 
 _FILES = ("CA_FILE", "CERT_FILE", "KEY_FILE", "KEY_PASSWORD")
 _SASL = {
@@ -39,6 +41,7 @@ def make_producer(
     bootstrap: str,
     *,
     transactional_id: str | None = None,
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
     linger_ms: int = 0,
     request_timeout_ms: int = 10_000,
     batch_bytes_max: int = BATCH_BYTES_MAX,
@@ -52,6 +55,7 @@ def make_producer(
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         transactional_id=transactional_id,
+        transaction_timeout_ms=transaction_timeout_ms,
         enable_idempotence=True,
         acks="all",
         linger_ms=linger_ms,

@@ -2,27 +2,19 @@
 
 Place     relay start, and after every producer that was thrown away -> [this] -> resume or stop.
 Topic     `fakturo.relay.progress`, partition 0, compacted; key the transactional id, value `{"position": n}`.
-Trap      another relay's open transaction holds back the last stable offset, and a `read_committed` reader stops
-          there although our own record beyond it is committed. So the end is fetched as the high watermark
-          (`read_uncommitted`) after our producer's `init_transactions`, and we read until we have passed it.
 """
 
-import asyncio
-import time
-
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka import TopicPartition
 
 from fakturo.consumers.runtime.errors import ProgressLost
+from fakturo.consumers.runtime.last_record import read_last_record
 from fakturo.consumers.runtime.relay_outbox import RelayPosition
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.schemas.codec import encode
 from fakturo.schemas.topics import RELAY_PROGRESS
 
 PARTITION = 0
-TAIL_RECORDS = 2_000
-READ_SECONDS_MAX = 90.0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -53,23 +45,8 @@ async def read_progress(settings: Settings, agent: str) -> int | None:
     """
     partition = TopicPartition(progress_topic(settings), PARTITION)
     key = transactional_id(settings, agent).encode()
-    end = await _high_watermark(settings, partition)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, isolation_level="read_committed", enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        consumer.assign([partition])
-        beginning = (await consumer.beginning_offsets([partition]))[partition]
-        tail = TAIL_RECORDS
-        while True:
-            start = max(beginning, end - tail)
-            found = await _last_of(consumer, partition, key, start, end)
-            if found is not None or start <= beginning:
-                return found
-            tail *= 16
-    finally:
-        await consumer.stop()
+    found = await read_last_record(settings, partition, key)
+    return None if found is None else msgspec.json.decode(found.value, type=Progress).position
 
 
 def check_progress(agent: str, progress: int | None, known: RelayPosition) -> int:
@@ -96,29 +73,3 @@ def check_progress(agent: str, progress: int | None, known: RelayPosition) -> in
             "this database is an older copy or a new one: give it another topic prefix, or restore it"
         )
     return progress
-
-
-async def _high_watermark(settings: Settings, partition: TopicPartition) -> int:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        return int((await consumer.end_offsets([partition]))[partition])
-    finally:
-        await consumer.stop()
-
-
-async def _last_of(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, key: bytes, start: int, end: int
-) -> int | None:
-    last: int | None = None
-    consumer.seek(partition, start)
-    deadline = time.monotonic() + READ_SECONDS_MAX
-    while await consumer.position(partition) < end:
-        if time.monotonic() > deadline:
-            raise KafkaTimeoutError(f"an open transaction has held up {partition} for {READ_SECONDS_MAX:.0f} s")
-        fetched = await consumer.getmany(partition, timeout_ms=100)
-        for record in fetched.get(partition, ()):
-            if record.key == key and record.offset < end:
-                last = msgspec.json.decode(record.value, type=Progress).position
-        await asyncio.sleep(0)
-    return last

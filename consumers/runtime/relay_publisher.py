@@ -3,18 +3,18 @@
 Place     relay_outbox (stamped rows) -> [this] -> the topics and `fakturo.relay.progress`.
 Errors    any error leaves the outcome unknown; the caller throws the publisher away, opens a new one (which ends the
           transaction, one way or the other) and reads the progress back.
-Batches   record batches are built here and not by `send`: one future a batch instead of one a record.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from fakturo.consumers.runtime.errors import RuntimeFault
+from fakturo.consumers.runtime.record_batches import Batches, append_record, send_batches
 from fakturo.consumers.runtime.relay_outbox import StampedRow
 from fakturo.consumers.runtime.relay_progress import PARTITION, encode_progress, progress_topic, transactional_id
 from fakturo.consumers.runtime.settings import Settings
@@ -25,8 +25,6 @@ PUBLISH_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 3.0
 BATCH_BYTES_MAX = 262_144
 TRANSACTION_TIMEOUT_MS = 30_000
-
-Batches = dict[tuple[str, int], list[Any]]
 
 
 class RecordRefused(RuntimeFault):
@@ -91,10 +89,7 @@ class Publisher:
                     f"relay of {self.agent}: {topic} has no partition {partition}: `fakturo topics apply`"
                 )
         await self._producer.begin_transaction()
-        sending = [self._send(topic, partition, parts) for (topic, partition), parts in batches.items()]
-        outcomes = await asyncio.gather(*sending, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if failures:
+        if failures := await send_batches(self._producer, batches):
             await self._abort()
             raise self._refused(rows, failures) or failures[0]
         await self._producer.commit_transaction()
@@ -107,32 +102,13 @@ class Publisher:
             headers = list(row.headers)
             if row.sequence is not None:
                 headers.append((SEQUENCE_HEADER, str(row.sequence).encode()))
-            self._append(batches, (prefix + row.topic, row.partition), row.key, row.value, headers)
+            place = (prefix + row.topic, row.partition)
+            append_record(self._producer, batches, place, key=row.key, value=row.value, headers=headers)
         key = transactional_id(self._settings, self.agent).encode()
         progress = encode_progress(rows[-1].position)
-        self._append(batches, (progress_topic(self._settings), PARTITION), key, progress, [])
+        place = (progress_topic(self._settings), PARTITION)
+        append_record(self._producer, batches, place, key=key, value=progress, headers=())
         return batches
-
-    def _append(
-        self,
-        batches: Batches,
-        place: tuple[str, int],
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes | None]],
-    ) -> None:
-        parts = batches.setdefault(place, [])
-        if parts and parts[-1].append(timestamp=None, key=key, value=value, headers=headers) is not None:
-            return
-        batch = self._producer.create_batch()
-        batch.append(timestamp=None, key=key, value=value, headers=headers)
-        parts.append(batch)
-
-    async def _send(self, topic: str, partition: int, batches: list[Any]) -> None:
-        for batch in batches:
-            batch.close()
-            delivered = await self._producer.send_batch(batch, topic, partition=partition)
-            await delivered
 
     async def _abort(self) -> None:
         """End the transaction at once where possible, so that readers of other records do not wait for its timeout."""

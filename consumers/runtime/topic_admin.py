@@ -16,7 +16,15 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from fakturo.consumers.runtime.errors import RuntimeFault
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.schemas.topics import DAY_SECONDS, RELAY_PROGRESS, TOPICS, Topic, dead_letter_topics
+from fakturo.schemas.topics import (
+    BRIDGE_TOPICS,
+    DAY_SECONDS,
+    RELAY_PROGRESS,
+    SF_PROGRESS,
+    TOPICS,
+    Topic,
+    dead_letter_topics,
+)
 
 OVERHEAD_BYTES = 65_536
 """What headers, key and batch framing may add to a body."""
@@ -24,6 +32,9 @@ SEGMENT_BYTES = 16 * 1_048_576
 SEGMENT_MS = 3_600_000
 REPLICAS_WANTED = 3
 VISIBLE_SECONDS_MAX = 15.0
+PROGRESS_TOPICS = (RELAY_PROGRESS, SF_PROGRESS)
+ONE_PARTITION = (RELAY_PROGRESS, *BRIDGE_TOPICS)
+"""What one writer keeps for itself, and reads whole: one partition, whatever the others have."""
 
 
 class TopicsFault(RuntimeFault):
@@ -48,8 +59,8 @@ def all_topics() -> tuple[Topic, ...]:
 
 
 def partition_count(topic: Topic, settings: Settings) -> int:
-    """Return the partitions of `topic`: one count for all, but one for the relays' progress (it is read whole)."""
-    return 1 if topic is RELAY_PROGRESS else settings.partitions
+    """Return the partitions of `topic`: one count for all, but for those of a single writer and reader."""
+    return 1 if topic in ONE_PARTITION else settings.partitions
 
 
 def wanted_configs(topic: Topic, *, replicas: int, keep_producer_time: bool = False) -> dict[str, str]:
@@ -62,7 +73,7 @@ def wanted_configs(topic: Topic, *, replicas: int, keep_producer_time: bool = Fa
     if not topic.compacted:
         days = topic.retention_days
         configs["retention.ms"] = "-1" if days is None or keep_producer_time else str(days * DAY_SECONDS * 1000)
-    if topic is RELAY_PROGRESS:
+    if topic in PROGRESS_TOPICS:
         configs |= {"segment.bytes": str(SEGMENT_BYTES), "segment.ms": str(SEGMENT_MS)}
     if replicas >= REPLICAS_WANTED:
         configs |= {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}

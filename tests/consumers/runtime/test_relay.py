@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from fakturo.consumers.runtime import relay as relay_module
 from fakturo.consumers.runtime.errors import ProgressLost
 from fakturo.consumers.runtime.health import Health
+from fakturo.consumers.runtime.record_batches import send_partition
 from fakturo.consumers.runtime.relay import AgentRelay
 from fakturo.consumers.runtime.relay_doorbell import Doorbell
 from fakturo.consumers.runtime.relay_outbox import OutboxBook, RelayPosition
@@ -148,7 +149,7 @@ async def test_a_relay_killed_inside_its_transaction_leaves_nothing_to_see_and_t
         rows = await book.settle_and_stamp(None)
         await publisher._producer.begin_transaction()
         for (topic, partition), batches in publisher._batches(rows).items():
-            await publisher._send(topic, partition, batches)
+            await send_partition(publisher._producer, topic, partition, batches)
     async with relaying(settings):
         await until_empty(connection)
     records = await published(settings)
