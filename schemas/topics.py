@@ -45,11 +45,6 @@ class Topic:
     retention_days: int | None = 7
     body_bytes_max: int = BODY_BYTES_MAX
 
-    @property
-    def dead_letter_name(self) -> str:
-        """Return the name of the topic that takes what of this one cannot be processed."""
-        return f"{self.name}.dlq"
-
 
 def _change_data(sobject: str) -> Topic:
     return Topic(
@@ -223,6 +218,17 @@ RELAY_PROGRESS = Topic(
     retention_days=None,
 )
 
+SF_RETRY = Topic(
+    name="sf.retry",
+    key="as received",
+    owner=None,
+    readers=(),
+    description="Dead letters of other people's topics that `fakturo dlq replay` put back: those we never write.",
+    retention_days=30,
+)
+"""Read by crm_feed beside the topics of its setting; time does not pass there. ORIGIN_HEADER names the topic."""
+ORIGIN_HEADER = "fakturo-origin-topic"
+
 INPUT_TOPICS = (*SF_TOPICS, CATALOG, USAGE, REQUESTS, PAYMENTS)
 """The topics that others write and that the clock driver ticks."""
 
@@ -232,7 +238,7 @@ RESERVED_TOPICS = (COLLECTIONS, DOCUMENTS)
 """Contracts that are fixed while no agent of ours writes them yet: in AsyncAPI, not created, not waited for."""
 
 TOPICS: dict[str, Topic] = {
-    topic.name: topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS, *BRIDGE_TOPICS, RELAY_PROGRESS)
+    topic.name: topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS, *BRIDGE_TOPICS, SF_RETRY, RELAY_PROGRESS)
 }
 
 
@@ -251,18 +257,20 @@ def written_by(agent: str) -> tuple[Topic, ...]:
     return tuple(topic for topic in TOPICS.values() if topic.owner == agent)
 
 
-def dead_letter_topics() -> tuple[Topic, ...]:
-    """Return the dead-letter topic of every topic that an agent of ours reads."""
-    return tuple(
-        Topic(
-            name=topic.dead_letter_name,
-            key="as received",
-            owner=None,
-            readers=(),
-            description=f"What of {topic.name} could not be processed: bytes and headers as received.",
-            retention_days=None,
-            body_bytes_max=DEAD_LETTER_BODY_BYTES_MAX,
-        )
-        for topic in TOPICS.values()
-        if topic.readers and topic is not RELAY_PROGRESS
+def dead_letter_topic(name: str) -> Topic:
+    """Return the dead-letter topic of the topic `name`, ours or other people's."""
+    return Topic(
+        name=f"{name}.dlq",
+        key="as received",
+        owner=None,
+        readers=(),
+        description=f"What of {name} could not be processed: bytes and headers as received.",
+        retention_days=None,
+        body_bytes_max=DEAD_LETTER_BODY_BYTES_MAX,
     )
+
+
+def dead_letter_topics() -> tuple[Topic, ...]:
+    """Return the dead-letter topic of every topic of the map that an agent of ours reads."""
+    read = [topic for topic in TOPICS.values() if topic.readers and topic is not RELAY_PROGRESS]
+    return tuple(dead_letter_topic(topic.name) for topic in (*read, SF_RETRY))

@@ -5,6 +5,7 @@ Faust     gives the app its life cycle and, with the Faust runner, its streams. 
           topic creation, leader election, waiting for streams at a rebalance (the cursor fences what is in flight).
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import faust
@@ -25,12 +26,12 @@ SEEK_SECONDS_MAX = 600.0
 class AgentApp:
     """An agent with everything around it, not yet started."""
 
-    def __init__(self, agent: Agent, settings: Settings, runner: Runner) -> None:
+    def __init__(self, agent: Agent, settings: Settings, runner: Runner, more_topics: Sequence[str] = ()) -> None:
         self.agent = agent
         self.settings = settings
         self.health = Health(agent.name)
         self.database = Database(settings.database_url, statement_seconds=settings.statement_timeout_seconds)
-        self.feed = Feed(agent, self.database, settings, self.health)
+        self.feed = Feed(agent, self.database, settings, self.health, more_topics)
         self.faust = _faust_app(agent.name, settings)
         if runner == "bulk":
             self._add_bulk()
@@ -60,9 +61,9 @@ class _App(faust.App):
         """Make none."""
 
 
-def create_app(agent: Agent, settings: Settings, runner: Runner = "faust") -> AgentApp:
-    """Return `agent` as an app that reads through `runner`."""
-    return AgentApp(agent, settings, runner)
+def create_app(agent: Agent, settings: Settings, runner: Runner = "faust", more_topics: Sequence[str] = ()) -> AgentApp:
+    """Return `agent` as an app that reads its topics of the map, and `more_topics`, through `runner`."""
+    return AgentApp(agent, settings, runner, more_topics)
 
 
 def run_app(app: AgentApp) -> int:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import structlog
 
 from fakturo.consumers.runtime.database_errors import driver_error, is_transient
+from fakturo.consumers.runtime.errors import WorldAway
 from fakturo.consumers.runtime.health import Health
 
 PAUSE_SECONDS_MIN = 0.05
@@ -33,14 +34,15 @@ class Backoff:
         self._tries = 0
         self._said_at: float | None = None
 
-    async def rest(self, reason: str) -> None:
-        """Say why at the start and once a minute, and pause."""
+    async def rest(self, reason: str, what: str | None = None) -> None:
+        """Say why at the start and once a minute, and pause; `what` where it is something else that is away."""
+        what = what or self._what
         self._tries += 1
         now = time.monotonic()
         if self._said_at is None or now - self._said_at >= SAY_SECONDS:
-            log.warning("waiting", waits_for=self._what, because=reason, tries=self._tries)
+            log.warning("waiting", waits_for=what, because=reason, tries=self._tries)
             self._said_at = now
-        self._health.waiting(f"{self._what}: {reason}")
+        self._health.waiting(f"{what}: {reason}")
         await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         self._pause = min(self._pause * 2, PAUSE_SECONDS_MAX)
 
@@ -68,6 +70,9 @@ async def patiently(
         except Exception as error:
             if not is_transient(error):
                 raise
+            if isinstance(error, WorldAway):
+                await backoff.rest(str(error), error.what)
+                continue
             cause = driver_error(error)
             await forget()
             await backoff.rest(f"{type(cause).__name__}: {cause}")

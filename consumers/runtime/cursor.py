@@ -48,15 +48,16 @@ UPDATE runtime.cursor c SET next_offset = m.next_offset, last_sequence = m.last_
 """
 
 
-async def ensure_cursors(driver: asyncpg.Connection, agent: str, topics: Sequence[str], partition_count: int) -> None:
-    """Insert the rows that are missing: time stands until every partition of every input has a cursor."""
+async def ensure_cursors(driver: asyncpg.Connection, agent: str, partitions: Mapping[str, int]) -> None:
+    """Insert the missing rows of topics with so many partitions; time stands until all that tick have a cursor."""
     await driver.execute(
         "INSERT INTO runtime.cursor (agent, topic, partition) SELECT $1, topic, partition "
-        "FROM unnest($2::text[]) topic CROSS JOIN generate_series(0, $3 - 1) partition ORDER BY 2, 3 "
+        "FROM unnest($2::text[], $3::int[]) AS t(topic, count) CROSS JOIN generate_series(0, count - 1) partition "
+        "ORDER BY 2, 3 "
         "ON CONFLICT DO NOTHING",
         agent,
-        list(topics),
-        partition_count,
+        list(partitions),
+        list(partitions.values()),
     )
     await driver.execute("INSERT INTO runtime.watermark (agent) VALUES ($1) ON CONFLICT DO NOTHING", agent)
 

@@ -9,6 +9,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from fakturo.consumers.runtime.errors import WorldAway
+
 TRANSIENT_CLASSES = ("08", "53", "57", "58")
 """Connection, resources (connections, memory, disk), operator intervention (also timeouts), the system under it."""
 TRANSIENT_STATES = ("40001", "40P01", "55P03", "25P03", "25P04", "3D000", "28P01", "28000")
@@ -29,7 +31,7 @@ def driver_error(error: BaseException) -> BaseException:
 
 def is_transient(error: BaseException) -> bool:
     """Return whether the same work may well succeed later: the database is away, busy or being restarted."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, (PoolTimeout, WorldAway)):
         return True
     cause = driver_error(error)
     if isinstance(cause, asyncpg.PostgresError):

@@ -4,6 +4,8 @@ Place     `fakturo dlq` -> [this] -> runtime.dead_letter; a replay goes through 
 Replay    one transaction marks the letter and puts the record, bytes and headers as received, into the outbox, so it
           is published exactly once, in its old partition. Into a topic of ours it goes as its owner's, whose relay is
           the only writer and stamps the sequence anew. A dead letter claimed no identity, so a mended cause is enough.
+Foreign   topics that other people's connectors write are never written by us: a letter from there goes to `sf.retry`,
+          which crm_feed reads beside them, with the topic's name in a header.
 """
 
 from collections.abc import Sequence
@@ -22,8 +24,10 @@ from fakturo.schemas.dead_letters import (
     DEAD_LETTER_REASON_HEADER,
     DeadLetterReason,
 )
-from fakturo.schemas.topics import SEQUENCE_HEADER, TOPICS
+from fakturo.schemas.topics import ORIGIN_HEADER, SEQUENCE_HEADER, SF_RETRY, TOPICS
 
+RETRY_PARTITION = 0
+"""What people put back are few, and one partition keeps the order in which they did."""
 OURS = (DEAD_LETTER_REASON_HEADER, DEAD_LETTER_AGENT_HEADER, SEQUENCE_HEADER)
 
 
@@ -120,16 +124,19 @@ async def replay_letters(
     async with connection.transaction():
         letters = await _close(connection, letter_ids, Status.REPLAYED)
         for letter in letters:
-            topic = TOPICS.get(letter.topic)
+            topic = TOPICS.get(letter.topic, SF_RETRY)
+            headers = _as_received(letter.headers)
+            if letter.topic not in TOPICS:
+                headers = [*headers, (ORIGIN_HEADER, letter.topic.encode())]
             await connection.execute(
                 "INSERT INTO runtime.outbox (agent, topic, partition, key, value, headers) "
                 "VALUES ($1, $2, $3, $4, $5, $6)",
-                (topic.owner if topic else None) or letter.agent,
-                letter.topic,
-                letter.partition,
+                topic.owner or letter.agent,
+                topic.name,
+                letter.partition if letter.topic in TOPICS else RETRY_PARTITION,
                 letter.key,
                 letter.value if value is None else value,
-                encode_headers(_as_received(letter.headers)),
+                encode_headers(headers),
             )
     return letters
 

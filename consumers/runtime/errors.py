@@ -6,6 +6,7 @@ RuntimeFault
 ├── GapError           the batch does not join on to the cursor: seek to the cursor and fetch again
 ├── SequenceLost       a record of ours is missing from a topic: stop the partition, alert
 ├── DeadLetterFlood    too many dead letters: stop, somebody has deployed a mistake
+├── WorldAway          something beyond database and broker does not answer: the same work again, in place
 └── ProgressLost       the relay's progress is missing although it has published: stop the relay
 Anything else is either the world (database or broker away: retried in place) or a bug (stops the partition).
 """
@@ -49,6 +50,14 @@ class SequenceLost(RuntimeFault):
 
 class DeadLetterFlood(RuntimeFault):
     """More than the allowed share of recent events was dead-lettered."""
+
+
+class WorldAway(RuntimeFault):
+    """Something that is neither the database nor the broker does not answer; `what` says what is waited for."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(reason)
+        self.what = what
 
 
 class ProgressLost(RuntimeFault):

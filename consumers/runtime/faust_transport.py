@@ -138,11 +138,11 @@ class GuardedConsumer(driver.Consumer):
 
     def place(self, partition: TP) -> Place:
         """Return the logical topic and the partition."""
-        return partition.topic.removeprefix(self.feed.settings.topic_prefix), partition.partition
+        return self.feed.place_of(partition.topic, partition.partition)
 
     def partition(self, place: Place) -> TP:
         """Return what the broker calls `place`."""
-        return TP(self.feed.settings.topic_prefix + place[0], place[1])
+        return TP(self.feed.broker_name(place[0]), place[1])
 
     def hole_before(self, partition: TP, offset: int) -> int:
         """Return where the fetch stood before the record at `offset`; lower than it where offsets were passed over."""

@@ -8,7 +8,7 @@ Turn      `handle`, `advance` and `flush` of one worker take turns, a transactio
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -17,12 +17,14 @@ from fakturo.consumers.runtime.agent import Agent
 from fakturo.consumers.runtime.backoff import patiently
 from fakturo.consumers.runtime.cursor import Place, begin_at, ensure_cursors, read_offsets
 from fakturo.consumers.runtime.database import Database
+from fakturo.consumers.runtime.foreign_topics import ensure_dead_letter_topics
 from fakturo.consumers.runtime.health import Health
 from fakturo.consumers.runtime.processor import Applied, Processor
 from fakturo.consumers.runtime.records import Slice
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.topic_names import broker_name, logical_name
 from fakturo.consumers.runtime.watermark import Timekeeper
-from fakturo.schemas.topics import read_by
+from fakturo.schemas.topics import TOPICS, read_by
 
 LOOK_SECONDS = 1.0
 """Time is looked at this often even without a tick of our own: another worker may have brought the last one."""
@@ -31,14 +33,26 @@ log = structlog.get_logger(__name__)
 
 
 class Feed:
-    """One worker's way from fetched slices to committed effects."""
+    """One worker's way from fetched slices to committed effects.
 
-    def __init__(self, agent: Agent, database: Database, settings: Settings, health: Health) -> None:
+    `more_topics` are read beside those that the map gives to the agent: other people's, which have their own numbers of
+    partitions and take no part in time.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        database: Database,
+        settings: Settings,
+        health: Health,
+        more_topics: Sequence[str] = (),
+    ) -> None:
         turn = asyncio.Lock()
         self.agent = agent
         self.settings = settings
         self.health = health
-        self.topics = [topic.name for topic in read_by(agent.name)]
+        self.topics = [topic.name for topic in read_by(agent.name)] + list(more_topics)
+        self.foreign_topics = frozenset(self.topics) - TOPICS.keys()
         self.positions: dict[Place, int] = {}
         self.stopped: dict[Place, str] = {}
         self._database = database
@@ -47,17 +61,16 @@ class Feed:
         self._ticked = asyncio.Event()
 
     async def prepare(self) -> None:
-        """Make the cursor rows of every partition of every input."""
-
-        async def work() -> None:
-            async with self._database.transaction() as (_, driver):
-                await ensure_cursors(driver, self.agent.name, self.topics, self.settings.partitions)
-
-        await patiently(work, self.health, "the database", self._database.forget_connections)
+        """Make the cursor rows of every partition of every input of the map; foreign ones get theirs when assigned."""
+        mapped = [topic for topic in self.topics if topic not in self.foreign_topics]
+        await self._ensure_cursors(dict.fromkeys(mapped, self.settings.partitions))
 
     async def cursors_of(self, places: Collection[Place], log_starts: dict[Place, int]) -> dict[Place, int]:
         """Return where `places` are to be read from; stop those whose next record the broker has deleted."""
         offsets = await self._read_offsets()
+        if grown := {place for place in places if place[0] in self.foreign_topics and place not in offsets}:
+            await self._take_up(grown)
+            offsets |= dict.fromkeys(grown, 0)
         unread = {place: log_starts.get(place, 0) for place in places if offsets.get(place) == 0}
         unread = {place: start for place, start in unread.items() if start > 0}
         if unread:
@@ -105,6 +118,29 @@ class Feed:
             pause = min(LOOK_SECONDS, max(flush_at - loop.time(), 0.01)) if interim else LOOK_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ticked.wait(), pause)
+
+    async def _take_up(self, places: Collection[Place]) -> None:
+        """Make what partitions of other people's topics need that we have never read: dead letters' first, cursors."""
+        counts: dict[str, int] = {}
+        for topic, partition in places:
+            counts[topic] = max(counts.get(topic, 0), partition + 1)
+        await ensure_dead_letter_topics(self.settings, counts)
+        await self._ensure_cursors(counts)
+
+    async def _ensure_cursors(self, partitions: Mapping[str, int]) -> None:
+        async def work() -> None:
+            async with self._database.transaction() as (_, driver):
+                await ensure_cursors(driver, self.agent.name, partitions)
+
+        await patiently(work, self.health, "the database", self._database.forget_connections)
+
+    def broker_name(self, topic: str) -> str:
+        """Return what the broker calls one of the agent's topics."""
+        return broker_name(topic, self.settings.topic_prefix)
+
+    def place_of(self, name: str, partition: int) -> Place:
+        """Return the place that the broker's topic `name` and `partition` are."""
+        return logical_name(name, self.settings.topic_prefix), partition
 
     async def _read_offsets(self) -> dict[Place, int]:
         async def work() -> dict[Place, int]:

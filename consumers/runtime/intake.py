@@ -15,9 +15,11 @@ from fakturo.consumers.runtime.records import Record, Slice
 from fakturo.schemas.codec import decode_data, decode_envelope
 from fakturo.schemas.dead_letters import DeadLetterReason
 from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.topics import CLOCK_ADVANCED, SEQUENCE_HEADER, TOPICS
+from fakturo.schemas.topics import CLOCK_ADVANCED, INPUT_TOPICS, OUTPUT_TOPICS, SEQUENCE_HEADER, TOPICS
 
 _TICK = CLOCK_ADVANCED.encode()
+_TICKED = frozenset(topic.name for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS))
+"""Where time passes. In other people's topics a tick is nobody's of ours: it is read as what they wrote."""
 _stamp = msgspec.structs.force_setattr
 
 
@@ -44,7 +46,7 @@ def take_in(found: Slice, cursor: Cursor, event_bytes_max: int) -> Intake:
     if topic is not None and topic.owner is not None:
         fresh = _in_sequence(fresh, intake, compacted=topic.compacted)
         event_bytes_max = topic.body_bytes_max  # a long invoice is no bad event; the broker has judged its size
-    _tell_time(fresh, intake, event_bytes_max)
+    _tell_time(fresh, intake, event_bytes_max, is_ticked=found.topic in _TICKED)
     return intake
 
 
@@ -71,7 +73,7 @@ def _sequence(record: Record) -> int | None:
     return int(stored) if stored is not None and stored.isdigit() else None
 
 
-def _tell_time(records: list[Record], intake: Intake, event_bytes_max: int) -> None:
+def _tell_time(records: list[Record], intake: Intake, event_bytes_max: int, *, is_ticked: bool) -> None:
     reached_at, recorded_at = intake.cursor.watermark_at, intake.cursor.watermark_recorded_at
     keep = intake.records.append
     for record in records:
@@ -81,7 +83,7 @@ def _tell_time(records: list[Record], intake: Intake, event_bytes_max: int) -> N
                 message = f"{len(value)} bytes, at most {event_bytes_max} are taken"
                 intake.refused.append((record, DeadLetterReason.BODY_TOO_LARGE, message))
                 continue
-            if _TICK in value and (tick := read_tick(record)) is not None:
+            if is_ticked and _TICK in value and (tick := read_tick(record)) is not None:
                 intake.tick_count += 1
                 if reached_at is None or tick[0] > reached_at:
                     reached_at, recorded_at = tick

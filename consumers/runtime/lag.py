@@ -21,6 +21,8 @@ from aiokafka.errors import KafkaError
 
 from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.topic_names import broker_name
+from fakturo.schemas.topics import TOPICS
 
 Left = tuple[int, datetime | None]
 """How many records are left to be read, and when the first of them was appended."""
@@ -66,16 +68,16 @@ async def open_prober(settings: Settings) -> AIOKafkaConsumer:
 
 async def measure_lag(settings: Settings, connection: asyncpg.Connection, prober: AIOKafkaConsumer) -> list[Lag]:
     """Return the lag of every cursor; ends are last stable offsets, since agents read only what is committed."""
-    cursors = await connection.fetch(_CURSORS)
+    cursors = await _on_the_broker(await connection.fetch(_CURSORS), prober)
     prefix = settings.topic_prefix
-    partitions = {TopicPartition(prefix + row["topic"], row["partition"]) for row in cursors}
+    partitions = {_partition(row, prefix) for row in cursors}
     if not partitions:
         return []
     ends: Mapping[TopicPartition, int] = await prober.end_offsets(partitions)
     left: dict[tuple[TopicPartition, int], Left] = {}
     near: set[tuple[TopicPartition, int]] = set()
     for row in cursors:
-        place = (TopicPartition(prefix + row["topic"], row["partition"]), row["next_offset"])
+        place = (_partition(row, prefix), row["next_offset"])
         distance = ends[place[0]] - place[1]
         if distance > PROBED_OFFSETS_MAX:
             left[place] = (distance, row["ticked_at"])
@@ -83,7 +85,19 @@ async def measure_lag(settings: Settings, connection: asyncpg.Connection, prober
             near.add(place)
     left |= await _read_ahead(prober, near, ends)
     prober.unsubscribe()  # or it would go on fetching what nobody takes
-    return [_lag(row, TopicPartition(prefix + row["topic"], row["partition"]), ends, left) for row in cursors]
+    return [_lag(row, _partition(row, prefix), ends, left) for row in cursors]
+
+
+async def _on_the_broker(cursors: list[asyncpg.Record], prober: AIOKafkaConsumer) -> list[asyncpg.Record]:
+    """Leave out other people's topics that are no more: their owners may delete them, the cursors stay."""
+    if all(row["topic"] in TOPICS for row in cursors):
+        return cursors
+    there = await prober.topics()
+    return [row for row in cursors if row["topic"] in TOPICS or row["topic"] in there]
+
+
+def _partition(row: asyncpg.Record, prefix: str) -> TopicPartition:
+    return TopicPartition(broker_name(row["topic"], prefix), row["partition"])
 
 
 def _lag(

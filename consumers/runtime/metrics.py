@@ -13,7 +13,6 @@ from importlib.metadata import version
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from fakturo.schemas.dead_letters import DeadLetterReason
-from fakturo.schemas.topics import read_by
 
 PREFIX = "fakturo_"
 OUTCOMES = ("applied", "duplicate", "late", "parked", "released", "dead_lettered")
@@ -86,16 +85,16 @@ LEDGER_IMBALANCE = _gauge("ledger_imbalance_minor", (), "Sum of all postings, in
 BUILD_INFO = _gauge("build_info", ("version",), "1, labelled with the version that runs.")
 
 
-def initialise(agent: str) -> None:
-    """Create at 0 the label sets that `agent` can have, and say which version runs."""
+def initialise(agent: str, topics: Iterable[str]) -> None:
+    """Create at 0 the label sets that `agent`, which reads `topics`, can have, and say which version runs."""
     BUILD_INFO.labels(version("fakturo")).set(1)
     for family in (BATCH_SECONDS, END_TO_END_SECONDS, REBALANCES, ASSIGNED_PARTITIONS, PARTITIONS_STOPPED):
         family.labels(agent)
-    for topic in read_by(agent):
+    for topic in topics:
         for outcome in OUTCOMES:
-            EVENTS.labels(agent, topic.name, outcome)
+            EVENTS.labels(agent, topic, outcome)
         for reason in DeadLetterReason:
-            DEAD_LETTERS.labels(agent, topic.name, reason.value)
+            DEAD_LETTERS.labels(agent, topic, reason.value)
 
 
 def initialise_relay(agents: Iterable[str]) -> None:

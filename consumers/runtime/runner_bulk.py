@@ -46,7 +46,6 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.feed = feed
         self.consumer: AIOKafkaConsumer = None
-        self._prefix = feed.settings.topic_prefix
         self._generation = 0
         self._is_seated = False
         self._listener_error: BaseException | None = None
@@ -80,7 +79,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def _start_consumer(self) -> None:
         self.consumer = pace_fetches(AIOKafkaConsumer(**consumer_options(self.feed.settings, self.feed.agent.name)))
         await self.consumer.start()
-        self.consumer.subscribe([self._prefix + topic for topic in self.feed.topics], listener=self)
+        self.consumer.subscribe([self.feed.broker_name(topic) for topic in self.feed.topics], listener=self)
 
     async def _drop_consumer(self) -> None:
         self._unseat()
@@ -205,7 +204,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             self.consumer.pause(self._partition(place))
 
     def _place(self, partition: TopicPartition) -> Place:
-        return partition.topic.removeprefix(self._prefix), partition.partition
+        return self.feed.place_of(partition.topic, partition.partition)
 
     def _partition(self, place: Place) -> TopicPartition:
-        return TopicPartition(self._prefix + place[0], place[1])
+        return TopicPartition(self.feed.broker_name(place[0]), place[1])

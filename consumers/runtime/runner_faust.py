@@ -58,8 +58,7 @@ class FaustRunner:
         transport = GuardedTransport(app.conf.broker_consumer, app)
         transport.feed = feed
         app.transport = transport
-        prefix = feed.settings.topic_prefix
-        names = [prefix + topic for topic in feed.topics]
+        names = [feed.broker_name(topic) for topic in feed.topics]
         topic = app.topic(*names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         app.agent(topic, name=f"fakturo.{feed.agent.name}")(self._read)
         app.task(self._keep_time)

@@ -14,13 +14,16 @@ from datetime import datetime
 import asyncpg
 
 from fakturo.consumers.runtime.errors import RuntimeFault
-from fakturo.schemas.topics import OUTPUT_TOPICS, RELAY_PROGRESS, TOPICS
+from fakturo.schemas.topics import INPUT_TOPICS, OUTPUT_TOPICS, RELAY_PROGRESS, TOPICS
 
 Produced = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset after the last record that was published there."""
 
 READERS = sorted({agent for topic in TOPICS.values() if topic is not RELAY_PROGRESS for agent in topic.readers})
 """The agents that must have read: one that has not made its cursors yet is behind, not done."""
+
+_TICKED = [topic.name for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS)]
+"""Where time passes: an agent that reads none of them (crm_feed) has none to reach."""
 
 _BEHIND = """
 SELECT format('%s has not started to read', agent) FROM unnest($6::text[]) agent
@@ -37,7 +40,8 @@ SELECT format('%s has read %s-%s up to event %s of %s', c.agent, c.topic, c.part
  WHERE c.last_sequence < s.last_sequence AND c.topic = ANY($5::text[])
 UNION ALL
 SELECT format('time has reached %s for %s', coalesce(w.at::text, 'nothing'), a.agent)
-  FROM (SELECT DISTINCT agent FROM runtime.cursor) a LEFT JOIN runtime.watermark w USING (agent)
+  FROM (SELECT DISTINCT agent FROM runtime.cursor WHERE topic = ANY($7::text[])) a
+  LEFT JOIN runtime.watermark w USING (agent)
  WHERE $4::timestamptz IS NOT NULL AND (w.at IS NULL OR w.at < $4)
 """
 
@@ -57,6 +61,7 @@ async def behind(connection: asyncpg.Connection, produced: Produced, ticked_at: 
         ticked_at,
         [topic.name for topic in OUTPUT_TOPICS],
         READERS,
+        _TICKED,
     )
     return [row[0] for row in rows]
 

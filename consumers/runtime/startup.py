@@ -13,6 +13,7 @@ from fakturo.consumers.runtime.backoff import Backoff, patiently
 from fakturo.consumers.runtime.database import Database, head, is_current
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.feed import Feed
+from fakturo.consumers.runtime.foreign_topics import ensure_dead_letter_topics
 from fakturo.consumers.runtime.health import Health
 from fakturo.consumers.runtime.health_checks import broker_check
 from fakturo.consumers.runtime.settings import Settings
@@ -39,24 +40,26 @@ async def wait_for_broker(settings: Settings, feed: Feed, health: Health) -> Non
         SettingsFault: a topic has another number of partitions than FAKTURO_PARTITIONS says.
     """
     backoff = Backoff(health, "the broker")
-    wanted = [settings.topic_prefix + topic for topic in feed.topics]
+    wanted = {feed.broker_name(topic): topic for topic in feed.topics}
     while True:
         client = AIOKafkaClient(bootstrap_servers=settings.kafka, request_timeout_ms=5000)
         try:
             await client.bootstrap()
             # Asking for all: a broker may create a topic that it is asked for by name, with whatever partitions.
             cluster = await client.fetch_all_metadata()
-            found = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in wanted}
+            found = {topic: len(cluster.partitions_for_topic(name) or ()) for name, topic in wanted.items()}
+            foreign = {topic: count for topic, count in found.items() if count and topic in feed.foreign_topics}
+            await ensure_dead_letter_topics(settings, foreign)
         except (KafkaError, OSError, TimeoutError) as error:
             await backoff.rest(f"{type(error).__name__}: {error}")
             continue
         finally:
             await client.close()
-        missing = [topic for topic, count in found.items() if not count]
+        missing = [feed.broker_name(topic) for topic, count in found.items() if not count]
         if not missing:
             backoff.over()
-            return _check_counts(settings, found)
-        await backoff.rest(f"topics are missing ({', '.join(missing)}): run `fakturo topics apply`")
+            return _check_counts(settings, {topic: found[topic] for topic in found.keys() - foreign.keys()})
+        await backoff.rest(f"topics are missing ({', '.join(missing)}): {_how_to_make(missing, feed)}")
 
 
 async def watch_broker(settings: Settings, health: Health) -> None:
@@ -72,6 +75,12 @@ async def watch_broker(settings: Settings, health: Health) -> None:
             await backoff.rest(says)
             well, says = await check()
         backoff.over()
+
+
+def _how_to_make(missing: list[str], feed: Feed) -> str:
+    if feed.foreign_topics.issuperset(missing):
+        return "the connector whose topics FAKTURO_CRM_TOPICS names makes them"
+    return "run `fakturo topics apply`"
 
 
 def _check_counts(settings: Settings, found: dict[str, int]) -> None:

@@ -102,8 +102,8 @@ async def apply_topics(settings: Settings, *, keep_producer_time: bool = False) 
             for topic in missing
         ]
         if new:
-            _raise_refused(await admin.create_topics(new))
-            await _visible(admin, {topic.name for topic in new})
+            raise_refused(await admin.create_topics(new))
+            await wait_until_visible(admin, {topic.name for topic in new})
         return [topic.name for topic in new]
     finally:
         await admin.close()
@@ -168,14 +168,15 @@ async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, di
     return found
 
 
-def _raise_refused(response: Any) -> None:
+def raise_refused(response: Any) -> None:
+    """Raise TopicsFault where the broker refused to create a topic; one that is there already is none."""
     for name, code, *message in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             raise TopicsFault(f"topic {name}: {error.__name__} {message[0] if message and message[0] else ''}".rstrip())
 
 
-async def _visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+async def wait_until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     """Wait until every broker's metadata shows the topics: a client that asks too early would see none."""
     async with asyncio.timeout(VISIBLE_SECONDS_MAX):
         while not names <= set(await admin.list_topics()):  # noqa: ASYNC110 - the broker tells nobody

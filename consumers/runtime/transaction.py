@@ -74,6 +74,13 @@ class Transaction:
         row = OutboxRow(topic.name, partition, (key or account).encode(), encode(event), headers)
         self.outbox.append(row)
 
+    def emit_record(
+        self, topic: Topic, key: str, value: bytes, headers: tuple[tuple[str, bytes | None], ...] = ()
+    ) -> None:
+        """Publish a record that is no CloudEvent on `topic`, in the partition of `key`."""
+        partition = partition_for(key, self.partition_count)
+        self.outbox.append(OutboxRow(topic.name, partition, key.encode(), value, headers))
+
     def tell_committed(self) -> None:
         """Call what waits for the commit; the runtime does, once it has happened."""
         for call in self.committed:

@@ -48,7 +48,7 @@ def run_worker(app: "AgentApp") -> NoReturn:
 
 async def _main(app: "AgentApp") -> tuple[int, bool]:
     """Return the exit status, and whether everything has stopped."""
-    initialise(app.agent.name)
+    initialise(app.agent.name, app.feed.topics)
     server = HealthServer(app.health, app.settings, agent_checks(app.health, app.settings))
     await server.start()
     told = asyncio.Event()

@@ -60,7 +60,7 @@ async def make_worker(settings: Settings, name: str = "ledger") -> SimpleNamespa
     toy, health = Toy(name), Health(name)
     database = Database(settings.database_url)
     async with database.transaction() as (_, driver):
-        await ensure_cursors(driver, toy.name, [topic.name for topic in read_by(toy.name)], settings.partitions)
+        await ensure_cursors(driver, toy.name, {topic.name: settings.partitions for topic in read_by(toy.name)})
     processor = Processor(toy, database, settings, health)
     timekeeper = Timekeeper(toy, database, settings, health)
     return SimpleNamespace(

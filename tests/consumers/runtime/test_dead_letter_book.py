@@ -89,3 +89,23 @@ async def test_a_discarded_letter_stays_in_the_book(connection: asyncpg.Connecti
     await discard_letters(connection, [letter])
     assert await list_letters(connection) == []
     assert [found.id for found in await list_letters(connection, status=Status.DISCARDED)] == [letter]
+
+
+async def test_what_came_from_other_peoples_topics_goes_back_to_ours_and_says_whence(
+    connection: asyncpg.Connection,
+) -> None:
+    letter = await bury(connection, "crm_feed", "sfdc.Account", 1)
+    await replay_letters(connection, [letter])
+    (row,) = await connection.fetch("DELETE FROM runtime.outbox RETURNING *")
+    assert (row["agent"], row["topic"], row["partition"]) == ("crm_feed", "sf.retry", 0)
+    assert decode_headers(row["headers"]) == (("traceparent", b"00-1"), ("fakturo-origin-topic", b"sfdc.Account"))
+
+
+async def test_a_second_replay_from_the_retry_topic_keeps_the_origin(connection: asyncpg.Connection) -> None:
+    letter = await bury(connection, "crm_feed", "sf.retry", 9)
+    origin = encode_headers([("fakturo-origin-topic", b"sfdc.Account"), ("fakturo-dlq-reason", b"unknown_shape")])
+    await connection.execute("UPDATE runtime.dead_letter SET headers = $1", origin)
+    await replay_letters(connection, [letter])
+    (row,) = await connection.fetch("SELECT * FROM runtime.outbox")
+    assert (row["topic"], row["partition"]) == ("sf.retry", 2)
+    assert decode_headers(row["headers"]) == (("fakturo-origin-topic", b"sfdc.Account"),)

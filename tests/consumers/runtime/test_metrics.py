@@ -37,7 +37,7 @@ def test_the_families_that_the_operators_were_promised_are_there() -> None:
 def test_known_label_sets_are_zero_before_anything_happens() -> None:
     for family in (metrics.EVENTS, metrics.DEAD_LETTERS, metrics.OUTBOX_PENDING):
         family.clear()  # of what other tests of this process have counted
-    initialise("kpi")
+    initialise("kpi", ["billing.ledger"])
     initialise_relay(["kpi"])
     labels = {"agent": "kpi", "topic": "billing.ledger"}
     assert REGISTRY.get_sample_value("fakturo_events_total", {**labels, "outcome": "applied"}) == 0

@@ -9,6 +9,8 @@ import msgspec
 from prometheus_client import REGISTRY
 from toy_agent import START, Slice, record_of, slice_of, tick_value
 
+from fakturo.consumers.runtime.cursor import Cursor
+from fakturo.consumers.runtime.intake import take_in
 from fakturo.consumers.runtime.metrics import WATERMARK_TIMESTAMP
 
 PAYMENTS, INVOICES = "billing.payments", "billing.invoices"
@@ -158,3 +160,19 @@ async def test_every_worker_shows_what_time_has_reached_whoever_moved_it(
     await second_worker.time.advance_if_due()
     shown = REGISTRY.get_sample_value("fakturo_watermark_timestamp_seconds", {"agent": "ledger"})
     assert shown == (START + DAY).timestamp()
+
+
+def test_a_tick_in_somebody_elses_topic_moves_no_time_and_is_handed_on_as_what_they_wrote() -> None:
+    stands = Cursor(
+        topic="sfdc.Account",
+        partition=2,
+        next_offset=0,
+        last_sequence=0,
+        watermark_at=None,
+        watermark_recorded_at=None,
+    )
+    tick = slice_of(tick_value(3), topic="sfdc.Account", partition=2)
+    intake = take_in(tick, stands, 1000)
+    assert [record.value for record in intake.records] == [tick_value(3)]
+    assert intake.cursor.watermark_at is None
+    assert (intake.cursor.next_offset, intake.tick_count) == (1, 0)
