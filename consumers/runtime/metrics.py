@@ -82,6 +82,37 @@ PARTITIONS_STOPPED = _gauge("partitions_stopped", _AGENT, "Partitions stopped by
 WATERMARK_TIMESTAMP = _gauge("watermark_timestamp_seconds", _AGENT, "What time has reached for the agent (Unix time).")
 INVOICES = _counter("invoices_total", ("kind", "currency"), "Invoices and credit notes finalized.")
 LEDGER_IMBALANCE = _gauge("ledger_imbalance_minor", (), "Sum of all postings, in minor units: must be 0.")
+BRIDGE_EVENTS = _counter(
+    "salesforce_events_total", ("entity", "change_type"), "Change records taken from the org's stream."
+)
+BRIDGE_ECHOES = _counter("salesforce_echoes_dropped_total", (), "Change records of our own writes, dropped.")
+BRIDGE_DUPLICATES = _counter("salesforce_duplicates_dropped_total", (), "Events that the bus told twice, dropped.")
+BRIDGE_DECODE_FAILURES = _counter(
+    "salesforce_decode_failures_total", ("entity",), "Events that could not be decoded: dead letters, read again."
+)
+BRIDGE_RESYNC_REQUESTS = _counter(
+    "salesforce_resync_requests_total", ("reason",), "Requests to read records or objects again."
+)
+BRIDGE_RECONNECTS = _counter(
+    "salesforce_reconnects_total", ("error",), "Streams that ended, by the error's suffix in the Pub/Sub API's table."
+)
+BRIDGE_POSITION_LOST = _counter(
+    "salesforce_position_lost_total", ("policy",), "Stored positions that the org does not know (any more)."
+)
+BRIDGE_STOPPED = _gauge("salesforce_stream_stopped", (), "1 while the stream stands still and needs an administrator.")
+BRIDGE_CREDIT = _gauge("salesforce_credit_events", (), "Events asked for and not yet received.")
+BRIDGE_HEARD_AGE = _gauge(
+    "salesforce_heard_age_seconds", (), "Time since the stream's last event or sign of life (every 270 s at most)."
+)
+BRIDGE_POSITION_AGE = _gauge(
+    "salesforce_position_age_seconds", (), "Time since the stream's position was last published."
+)
+BRIDGE_ALLOCATION_USED = _gauge(
+    "salesforce_allocation_used_ratio", ("limit",), "How much of a rolling limit of the org is used up, 0 to 1."
+)
+BRIDGE_PUBLISH_SECONDS = _histogram(
+    "salesforce_publish_seconds", (), "Time of the stream's Kafka transaction, begin to commit.", LATENCY_SECONDS
+)
 BUILD_INFO = _gauge("build_info", ("version",), "1, labelled with the version that runs.")
 
 
