@@ -37,7 +37,7 @@ from fakturo.schemas.dead_letters import (
 from fakturo.schemas.events.change_data import ChangeRecord
 from fakturo.schemas.partitioning import partition_for
 from fakturo.schemas.salesforce.echoes import is_echo
-from fakturo.schemas.topics import SF_OTHER, change_data_topic
+from fakturo.schemas.topics import SF_OTHER, change_data_topic, dead_letter_topic
 
 AGENT = "salesforce"
 REMEMBERED_EVENTS = 256
@@ -163,7 +163,7 @@ class Intake:
         topic = SF_OTHER if fault.entity is None else change_data_topic(fault.entity)
         partition = partition_for(event.event_id, self._partitions)
         return Outgoing(
-            topic=SF_OTHER.dead_letter_name,
+            topic=dead_letter_topic(SF_OTHER.name).name,
             partition=partition,
             key=event.event_id.encode(),
             value=_encoder.encode(body),
