@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-COUNTS = ("unavailable", "lock_rows", "duplicate")
+COUNTS = ("unavailable", "lock_rows", "duplicate", "overflow_changes")
 ENTITY_COUNTS = ("gap", "overflow", "drop_events")
-SWITCHES = ("merge", "stream_off")
+SWITCHES = ("merge", "stream_off", "enriched", "text_diff")
 SETTINGS = ("retention_seconds", "keepalive_seconds", "idle_close_seconds", "api_allocation", "event_allocation")
 ACTIONS = ("expired_token", "stream_reset", "schema_change")
 
@@ -25,9 +25,11 @@ class Faults:
     UNABLE_TO_LOCK_ROW, `duplicate` events told twice. By object (`*` for any): `gap` next events lose their content,
     `overflow` next transactions become GAP_OVERFLOW, `drop_events` next events are never told.
     Switches: `merge` (on: equal changes of one transaction become one event with several ids), `stream_off` (nothing
-    is logged, as in an outage longer than retention).
+    is logged, as in an outage longer than retention), `enriched` (events are not merged, and those of one change share
+    a replay id), `text_diff` (a change of long text is told as a difference).
     Settings in seconds: retention of events, the empty keep-alive answer, closing a stream that holds no credit; and
-    allocations a day: `api_allocation` calls, `event_allocation` delivered events (None: the edition's).
+    allocations a day: `api_allocation` calls, `event_allocation` delivered events (None: the edition's). A transaction
+    of more than `overflow_changes` changes overflows.
     """
 
     unavailable: int = 0
@@ -38,11 +40,14 @@ class Faults:
     drop_events: Counter[str] = field(default_factory=Counter)
     merge: bool = True
     stream_off: bool = False
+    enriched: bool = False
+    text_diff: bool = False
     retention_seconds: float = 72 * 3600.0
     keepalive_seconds: float = 270.0
     idle_close_seconds: float = 60.0
     api_allocation: int | None = None
     event_allocation: int | None = None
+    overflow_changes: int = 100_000
 
     def __post_init__(self) -> None:
         self._actions: dict[str, Callable[[Any], None]] = {}

@@ -1,0 +1,215 @@
+"""The event bus of the sandbox org: hears of every commit, tells it as change events, and knows the topics.
+
+Place     SandboxOrg.listeners -> [this] -> log; service, rest/event_schema and benches read it.
+Rules     - Each event is encoded once, when it is committed, with the schema that its object has at that moment.
+          - What `org.faults` asks for happens here: gaps, overflow, repeats, events that are never told, an outage.
+          - Only objects that are selected for Change Data Capture are told; a sequence number stays free for the rest.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from fakturo.cli.sandbox.clock import epoch_ms
+from fakturo.cli.sandbox.metadata import SObject
+from fakturo.cli.sandbox.org import SandboxOrg
+from fakturo.cli.sandbox.pubsub.errors import delivery_exceeded, invalid, topic_not_found
+from fakturo.cli.sandbox.pubsub.events import NO_RECORD, Told, encode, told_of
+from fakturo.cli.sandbox.pubsub.log import PLATFORM_EVENT, Batch, EventLog
+from fakturo.cli.sandbox.pubsub.schemas import EventSchema, SchemaBook, is_platform_event
+from fakturo.cli.sandbox.transactions import CommittedTransaction
+from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
+
+ALL_CHANGES = "/data/ChangeEvents"
+RESPONSE_BYTES = 3_000_000
+_DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic: which of the log's topics it has (None: every change event), its object where it has one alone."""
+
+    name: str
+    members: frozenset[str] | None
+    entity: SObject | None = None
+
+    @property
+    def can_publish(self) -> bool:
+        """Return whether clients may publish to it: platform events, not what the org tells itself."""
+        return self.name.startswith(PLATFORM_EVENT)
+
+
+class EventBus:
+    """One for an org. `channels` holds custom channels: `Sales__chn` to the objects in it."""
+
+    def __init__(self, org: SandboxOrg, *, seed: int = 1) -> None:
+        self.org = org
+        self.log = EventLog(seed)
+        self.schemas = SchemaBook()
+        self.channels: dict[str, frozenset[str]] = {}
+        self._delivered: deque[tuple[int, int]] = deque()
+        self._delivered_count = 0
+        self._wakers: set[Callable[[], None]] = set()
+        org.listeners.append(self.tell)
+        org.faults.on("stream_reset", lambda _value: self.reset())
+
+    def tell(self, transaction: CommittedTransaction) -> None:
+        """Log the events of a transaction, or what the faults make of them."""
+        if self.org.faults.stream_off:
+            return
+        faults = self.org.faults
+        told = told_of(transaction, self._schema_of, merge=faults.merge, overflow_changes=faults.overflow_changes)
+        for event in self._overflown(told):
+            if self.org.objects[event.entity].cdc:
+                self._log(event, transaction)
+        self.expire()
+        self._wake()
+
+    def tell_whole_object_gap(self, name: str) -> None:
+        """Tell that every record of an object may have changed, as after a change of a field's type."""
+        entity = self.org.objects[name]
+        transaction = self._own_transaction()
+        told = Told(name, "GAP_UPDATE", (f"{entity.key_prefix}*",), 1, None)
+        self._log(told, transaction)
+        self._wake()
+
+    def topic(self, name: str) -> Topic:
+        """Return a topic.
+
+        Raises:
+            BusError: topic.validation.empty, topic.not.found.
+        """
+        if not name:
+            raise invalid("topic.validation.empty", "The topic name is empty.")
+        kind, _, last = name.strip("/").partition("/")
+        if name == ALL_CHANGES:
+            return Topic(name, None)
+        if kind == "data" and last in self.channels:
+            return Topic(name, self.channels[last])
+        for entity in self.org.objects.values():
+            if kind == "data" and entity.event_name == last and not is_platform_event(entity.name):
+                return Topic(name, frozenset({entity.name}), entity)
+            if kind == "event" and entity.name == last and is_platform_event(entity.name):
+                return Topic(name, frozenset({name}), entity)
+        raise topic_not_found(name)
+
+    def schema(self, schema_id: str) -> EventSchema | None:
+        """Return a schema by id, the present ones of all objects among them."""
+        found = self.schemas.by_id(schema_id)
+        if found is None:
+            for entity in self.org.objects.values():
+                self.schemas.of(entity)
+            found = self.schemas.by_id(schema_id)
+        return found
+
+    def read(self, topic: Topic, position: int, limit: int) -> Batch:
+        """Return the next events of a topic, counted as delivered.
+
+        Raises:
+            BusError: subscription.limit.exceeded, when the org's allocation of 24 hours is used up.
+        """
+        self.expire()
+        allowed = self._deliverable()
+        if allowed <= 0:
+            raise delivery_exceeded()
+        batch = self.log.read(position, topic.members, min(limit, allowed), RESPONSE_BYTES)
+        if batch.events:
+            self._delivered.append((self.now_ms(), len(batch.events)))
+            self._delivered_count += len(batch.events)
+        return batch
+
+    @property
+    def delivered(self) -> int:
+        """Return how many events were delivered within the last 24 hours of the org's clock."""
+        since = self.now_ms() - _DAY_MS
+        while self._delivered and self._delivered[0][0] <= since:
+            self._delivered_count -= self._delivered.popleft()[1]
+        return self._delivered_count
+
+    def mark(self) -> bytes:
+        """Return the replay id of the present end, for a keep-alive."""
+        return self.log.mark(self.now_ms())
+
+    def publish(self, topic: Topic, event: pb.ProducerEvent) -> bytes:
+        """Log a platform event and return its replay id."""
+        replay_id = self.log.append(topic.name, self.now_ms(), event)
+        self._wake()
+        return replay_id
+
+    def reset(self) -> None:
+        """Make all replay ids invalid and end all streams, as a move to another instance does."""
+        self.log.reset()
+        self._wake()
+
+    def expire(self) -> None:
+        """Let go of what is older than the retention by the org's clock."""
+        kept = timedelta(seconds=self.org.faults.retention_seconds)
+        self.log.expire(epoch_ms(self.org.clock.now() - kept))
+
+    def now_ms(self) -> int:
+        """Return the org's time."""
+        return epoch_ms(self.org.clock.now())
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have `wake` called after each commit, publication and reset."""
+        self._wakers.add(wake)
+        try:
+            yield
+        finally:
+            self._wakers.discard(wake)
+
+    def _wake(self) -> None:
+        for wake in list(self._wakers):
+            wake()
+
+    def _schema_of(self, entity_name: str) -> EventSchema:
+        return self.schemas.of(self.org.objects[entity_name])
+
+    def _deliverable(self) -> int:
+        allocation = self.org.faults.event_allocation
+        return 1_000_000 if allocation is None else allocation - self.delivered
+
+    def _overflown(self, told: list[Told]) -> Iterator[Told]:
+        """Yield the events; of an object that is to overflow one GAP_OVERFLOW in place of its first."""
+        overflown = {
+            entity
+            for entity in dict.fromkeys(event.entity for event in told)
+            if self.org.faults.take("overflow", entity)
+        }
+        seen = set[str]()
+        for event in told:
+            if event.entity not in overflown:
+                yield event
+            elif event.entity not in seen:
+                seen.add(event.entity)
+                yield replace(event, kind="GAP_OVERFLOW", record_ids=(NO_RECORD,), change=None)
+
+    def _log(self, told: Told, transaction: CommittedTransaction) -> None:
+        faults, entity = self.org.faults, self.org.objects[told.entity]
+        if faults.take("drop_events", told.entity):
+            return
+        if not told.is_gap and faults.take("gap", told.entity):
+            told = told.as_gap()
+        schema = self.schemas.of(entity)
+        singly = faults.enriched and not told.is_gap and len(told.record_ids) > 1
+        events = [replace(told, record_ids=(one,)) for one in told.record_ids] if singly else [told]
+        at_ms = epoch_ms(transaction.at)
+        for index, each in enumerate(events):
+            _, event = encode(each, transaction, entity, schema, text_diff=faults.text_diff)
+            self.log.append(entity.name, at_ms, event, shared_id=index > 0)
+            if faults.take("duplicate"):
+                self.log.append(entity.name, at_ms, event)
+
+    def _own_transaction(self) -> CommittedTransaction:
+        return CommittedTransaction(
+            at=self.org.clock.now(),
+            commit_number=self.org.next_commit_number(),
+            key=f"{self.log.end:032x}",
+            user_id="",
+            client="",
+            api="",
+            version="",
+        )
