@@ -9,12 +9,15 @@ Waits     what came after its day was over counts from the day it was booked on;
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from fractions import Fraction
 
 import asyncpg
 
 from fakturo.cli.verify_result import Verification, minor_digits
+from fakturo.cli.verify_sales import Sales
+from fakturo.cli.verify_sums import ratio as _ratio
+from fakturo.cli.verify_sums import rounded as _rounded
 from fakturo.schemas.events.kpis import PORTFOLIO
 
 WINDOW_DAYS = {"30d": 30, "90d": 90, "365d": 365, "lifetime": None}
@@ -38,13 +41,14 @@ class _Invoice:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """An amount settled on `paid_on`, `days` after the invoice's due date."""
+    """An amount settled on `paid_on`, `days` after the invoice's due date and `age_days` after its issue."""
 
     account: str
     currency: str
     paid_on: date
     days: int
     amount_minor: int
+    age_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> N
         (row["account"], row["currency"], row["kpi"], row["window"]): row["value"]
         for row in await connection.fetch('SELECT account, currency, kpi, "window", value FROM kpi.value')
     }
+    sales = await Sales.read(connection, as_of)
     currencies = {(invoice.account, invoice.currency) for invoice in invoices}
+    currencies |= {(account, currency) for account, currency, _, _ in found if account != PORTFOLIO}
     currencies |= {(PORTFOLIO, currency) for _, currency in currencies}
     expected: dict[tuple[str, str, str, str], Decimal | None] = {}
     for account, currency in currencies:
@@ -80,7 +86,8 @@ async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> N
             [fact for fact in settled if _is(fact, account, currency)],
             [fact for fact in movements if _is(fact, account, currency)],
         )
-        for (kpi, window), value in _values(*mine, as_of, minor_digits(currency)).items():
+        values = _values(*mine, as_of, minor_digits(currency)) | sales.values(account, currency, minor_digits(currency))
+        for (kpi, window), value in values.items():
             expected[account, currency, kpi, window] = value
     for key in sorted(set(expected) | set(found)):
         if key in found or expected.get(key) not in (None, Decimal(0)):
@@ -95,8 +102,10 @@ async def _facts(connection: asyncpg.Connection, as_of: date) -> _Facts:
     )
     settled = await connection.fetch(
         # What is given back takes from the day of the payment that it gives back, so both share that payment's day.
-        "SELECT i.account, i.currency, p.paid_on, p.paid_on - i.due_on AS days, a.amount_minor "
+        "SELECT i.account, i.currency, p.paid_on, p.paid_on - i.due_on AS days, a.amount_minor, "
+        "p.paid_on - d.issue_on AS age_days "
         "FROM ledger.allocation a JOIN ledger.journal j USING (journal_id) JOIN ledger.invoice i USING (invoice_id) "
+        "JOIN invoicing.invoice d USING (invoice_id) "
         "JOIN (SELECT payment_id, (received_at AT TIME ZONE 'UTC')::date AS paid_on FROM ledger.payment "
         "WHERE type = 'received') p USING (payment_id) WHERE j.source_type = 'payment' AND j.effective_on <= $1",
         as_of,
@@ -120,9 +129,10 @@ async def _leave_out(connection: asyncpg.Connection, as_of: date, facts: _Facts)
     """Take off what happened by `as_of` but was booked later, on a day that is not closed."""
     invoices, settled, movements = facts
     for row in await connection.fetch(
-        "SELECT f.*, i.due_on, (SELECT (received_at AT TIME ZONE 'UTC')::date FROM ledger.payment p "
+        "SELECT f.*, i.due_on, d.issue_on, (SELECT (received_at AT TIME ZONE 'UTC')::date FROM ledger.payment p "
         "WHERE p.payment_id = f.payment_id AND p.type = 'received') AS paid_on FROM kpi.fact f "
-        "LEFT JOIN ledger.invoice i USING (invoice_id) WHERE f.effective_on <= $1 AND f.booked_on > $1",
+        "LEFT JOIN ledger.invoice i USING (invoice_id) LEFT JOIN invoicing.invoice d USING (invoice_id) "
+        "WHERE f.effective_on <= $1 AND f.booked_on > $1",
         as_of,
     ):
         account, currency, on = row["account"], row["currency"], row["effective_on"]
@@ -132,7 +142,8 @@ async def _leave_out(connection: asyncpg.Connection, as_of: date, facts: _Facts)
             movements.append(_Movement(code, account, currency, on, -row[column]))
         if row["settled_minor"] and row["paid_on"] and row["due_on"]:
             days = (row["paid_on"] - row["due_on"]).days
-            settled.append(_Settled(account, currency, row["paid_on"], days, -row["settled_minor"]))
+            age_days = (row["paid_on"] - row["issue_on"]).days
+            settled.append(_Settled(account, currency, row["paid_on"], days, -row["settled_minor"], age_days))
 
 
 def _values(
@@ -158,6 +169,9 @@ def _values(
         values["purchase_frequency", window] = _ratio(Fraction(billed), customers, 4)
         values["lifetime_value", window] = _rounded(revenue - cost, digits)
         values["payment_delay", window] = _ratio(Fraction(weighted), amount, 4)
+        values["days_to_pay", window] = _ratio(Fraction(sum(f.amount_minor * f.age_days for f in paid)), amount, 4)
+        on_time = sum(fact.amount_minor for fact in paid if fact.days <= 0)
+        values["on_time_rate", window] = _ratio(Fraction(on_time * 100), amount, 4)
         if days is not None:
             gross = Fraction(sum(invoice.gross_minor for invoice in shown), unit)
             values["dso", window] = _ratio(owed * days, gross, 4)
@@ -166,17 +180,6 @@ def _values(
 
 def _is(fact: _Invoice | _Settled | _Movement, account: str, currency: str) -> bool:
     return fact.currency == currency and account in (PORTFOLIO, fact.account)
-
-
-def _ratio(numerator: Fraction, denominator: Fraction | int, digits: int) -> Decimal | None:
-    return _rounded(numerator / denominator, digits) if denominator else None
-
-
-def _rounded(value: Fraction, digits: int) -> Decimal:
-    """Return `value` half away from zero: the sign apart, the whole part of twice the shifted value plus one."""
-    doubled = abs(value) * 10**digits * 2 + 1
-    whole = doubled.numerator // doubled.denominator // 2
-    return Decimal(whole if value >= 0 else -whole).scaleb(-digits).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 
 def _plain(value: Decimal | None) -> str | None:

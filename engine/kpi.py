@@ -9,6 +9,7 @@ Source    reference/ledger.md section 6.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -17,7 +18,11 @@ from fakturo.engine.money import EXACT, rounded
 WINDOW_DAYS: Mapping[str, int] = MappingProxyType({"30d": 30, "90d": 90, "365d": 365})
 LIFETIME = "lifetime"
 NOW = "now"
+DATE = "date"
+"""The unit of a value that is a date: in days since 1970-01-01."""
+EPOCH_ON = date(1970, 1, 1)
 RATIO_DIGITS = 4
+HUNDRED = Decimal(100)
 
 DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,6 +33,13 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "open_receivables": "balance of account 1200 at the end of the day",
         "dso": "open receivables at the end of the day / gross invoiced in the window x days of the window",
         "payment_delay": "days from due date to payment, weighted by the amount settled",
+        "days_to_pay": "days from issue date to payment, weighted by the amount settled",
+        "on_time_rate": "amount settled by its due date / amount settled, in percent",
+        "mrr": "fixed charges of the running subscriptions a month, without usage, trials, pauses and one-time charges",
+        "usage_trend": "usage billed for the newest month with usage against the month before it, in percent",
+        "won_deals": "number of opportunities won, by the day they were won",
+        "sales_cycle": "days from an opportunity's creation to its winning, averaged over those won",
+        "next_renewal_on": "next day on which a term ends; the value is in days since 1970-01-01",
     }
 )
 """What each KPI means, in one line; travels with every value."""
@@ -35,7 +47,11 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Sums over a window: amounts in minor units, `delay_minor_days` is amount settled times days late."""
+    """Sums over a window: amounts in minor units.
+
+    `delay_minor_days` is amount settled times days after the due date, `age_minor_days` times days after the issue
+    date; `cycle_days` are the days that the `won` opportunities took together.
+    """
 
     invoices: int = 0
     net_minor: int = 0
@@ -44,11 +60,15 @@ class Sums:
     bad_debt_minor: int = 0
     settled_minor: int = 0
     delay_minor_days: int = 0
+    age_minor_days: int = 0
+    on_time_minor: int = 0
+    won: int = 0
+    cycle_days: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KpiValue:
-    """A value with what it was divided from; `unit` is `currency`, `days` or `invoices`."""
+    """A value with what it was divided from; `unit` is `currency`, `days`, `invoices`, `percent`, `deals` or `date`."""
 
     kpi: str
     window: str
@@ -75,7 +95,14 @@ def window_values(
         owed = _major(receivable_minor, minor_digits) * WINDOW_DAYS[window]
         yield _ratio("dso", window, "days", owed, _major(sums.gross_minor, minor_digits), RATIO_DIGITS)
     delay = _major(sums.delay_minor_days, minor_digits)
-    yield _ratio("payment_delay", window, "days", delay, _major(sums.settled_minor, minor_digits), RATIO_DIGITS)
+    settled = _major(sums.settled_minor, minor_digits)
+    yield _ratio("payment_delay", window, "days", delay, settled, RATIO_DIGITS)
+    age = _major(sums.age_minor_days, minor_digits)
+    yield _ratio("days_to_pay", window, "days", age, settled, RATIO_DIGITS)
+    on_time = _major(sums.on_time_minor, minor_digits)
+    yield _ratio("on_time_rate", window, "percent", on_time * HUNDRED, settled, RATIO_DIGITS)
+    yield _plain("won_deals", window, "deals", Decimal(sums.won))
+    yield _ratio("sales_cycle", window, "days", Decimal(sums.cycle_days), Decimal(sums.won), RATIO_DIGITS)
 
 
 def open_receivables(receivable_minor: int, minor_digits: int) -> KpiValue:
@@ -83,8 +110,31 @@ def open_receivables(receivable_minor: int, minor_digits: int) -> KpiValue:
     return _amount("open_receivables", NOW, _major(receivable_minor, minor_digits))
 
 
+def monthly_recurring(recurring_minor: int, minor_digits: int) -> KpiValue:
+    """Return the recurring revenue a month at the end of the day; its only window is `now`."""
+    return _amount("mrr", NOW, _major(recurring_minor, minor_digits))
+
+
+def usage_trend(month_minor: int, before_minor: int, minor_digits: int) -> KpiValue:
+    """Return by how many percent the usage of a month is above that of the month before; None without the latter."""
+    before = _major(before_minor, minor_digits)
+    grown = (_major(month_minor, minor_digits) - before) * HUNDRED
+    return _ratio("usage_trend", NOW, "percent", grown, before, RATIO_DIGITS)
+
+
+def next_renewal(on: date | None) -> KpiValue:
+    """Return a date as a value: days since 1970-01-01, None where nothing ends."""
+    days = Decimal((on - EPOCH_ON).days) if on is not None else None
+    numerator = Decimal(0) if days is None else days
+    return KpiValue(kpi="next_renewal_on", window=NOW, unit=DATE, value=days, numerator=numerator, denominator=None)
+
+
 def _amount(kpi: str, window: str, value: Decimal) -> KpiValue:
-    return KpiValue(kpi=kpi, window=window, unit="currency", value=value, numerator=value, denominator=None)
+    return _plain(kpi, window, "currency", value)
+
+
+def _plain(kpi: str, window: str, unit: str, value: Decimal) -> KpiValue:
+    return KpiValue(kpi=kpi, window=window, unit=unit, value=value, numerator=value, denominator=None)
 
 
 def _ratio(kpi: str, window: str, unit: str, numerator: Decimal, denominator: Decimal, digits: int) -> KpiValue:

@@ -1,7 +1,8 @@
 """Closing days: which day comes next, and for whom its facts become tiles, totals and values.
 
 Place     handler's `advance` -> [this] -> closing_store (SQL), values (formulas) -> events.
-Days      only days on which something changes are closed: facts are booked on them, or a day falls out of a window.
+Days      only days on which something changes are closed: facts are booked on them, a day falls out of a window, or a
+          subscription's term ends.
           They are closed in order, so a jump over many days gives the same books as ticks one by one.
 Bound     a call does at most `ACCOUNTS_A_CALL` accounts; `kpi.progress` says where the next one goes on. The portfolio
           is done last of a day, from tiles of its own.
@@ -9,7 +10,7 @@ Bound     a call does at most `ACCOUNTS_A_CALL` accounts; `kpi.progress` says wh
 
 from datetime import date
 
-from fakturo.consumers.kpi import closing_store, value_store
+from fakturo.consumers.kpi import closing_store, renewal_store, value_store
 from fakturo.consumers.kpi.values import Value, computed, update_event
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.events.kpis import PORTFOLIO
@@ -46,7 +47,9 @@ async def _close(accounts: list[str], day: date, tx: Transaction) -> None:
     await closing_store.fold_settlements(tx.driver, accounts)
     sums = await value_store.sums_of(tx.driver, dict.fromkeys(accounts, day))
     await closing_store.count_active(tx.driver, sums)
-    await _report(computed(sums, {}), accounts, day, tx)
+    renewals = await renewal_store.next_renewals(tx.driver, accounts, day)
+    await renewal_store.wake(tx.driver, renewals)
+    await _report(computed(sums, {}, renewals), accounts, day, tx)
 
 
 async def _close_portfolio(day: date, tx: Transaction) -> None:

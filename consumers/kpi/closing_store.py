@@ -22,6 +22,20 @@ _ADDED = (
     "bad_debt_minor",
     "settled_minor",
     "delay_minor_days",
+    "age_minor_days",
+    "on_time_minor",
+    "recurring_minor",
+    "usage_minor",
+    "won",
+    "cycle_days",
+)
+_FOLDED = (
+    *("invoices", "net_minor", "gross_minor", "receivable_minor", "fees_minor", "bad_debt_minor"),
+    *("recurring_minor", "won", "cycle_days"),
+)
+_FOLDED_LIST = ", ".join((*_FOLDED, "usage_minor"))
+_FOLDED_SUMS = ", ".join(f"sum({name})" for name in _FOLDED) + (
+    ", coalesce(sum(line_minor) FILTER (WHERE m.subscription_item IS NOT NULL), 0)"
 )
 _SET = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in _ADDED)
 _EACH_AND_ALL = "CROSS JOIN LATERAL (VALUES (f.account), ('portfolio')) who(account)"
@@ -51,25 +65,23 @@ settled AS (
       FROM f WHERE settled_minor <> 0 ORDER BY fact_id
 ),
 tiles AS (
-    INSERT INTO kpi.day AS t (account, currency, day, invoices, net_minor, gross_minor, receivable_minor, fees_minor,
-                              bad_debt_minor)
-    SELECT who.account, currency, effective_on, sum(invoices), sum(net_minor), sum(gross_minor),
-           sum(receivable_minor), sum(fees_minor), sum(bad_debt_minor)
-      FROM f {_EACH_AND_ALL} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    INSERT INTO kpi.day AS t (account, currency, day, {_FOLDED_LIST})
+    SELECT who.account, currency, effective_on, {_FOLDED_SUMS}
+      FROM f LEFT JOIN kpi.metered_item m USING (subscription_item) {_EACH_AND_ALL} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (account, currency, day) DO UPDATE SET {_SET}
 )
-INSERT INTO kpi.total AS t (account, currency, facts, invoices, net_minor, gross_minor, receivable_minor, fees_minor,
-                            bad_debt_minor)
-SELECT who.account, currency, count(*), sum(invoices), sum(net_minor), sum(gross_minor), sum(receivable_minor),
-       sum(fees_minor), sum(bad_debt_minor)
-  FROM f {_EACH_AND_ALL} GROUP BY 1, 2 ORDER BY 1, 2
+INSERT INTO kpi.total AS t (account, currency, facts, {_FOLDED_LIST})
+SELECT who.account, currency, count(*), {_FOLDED_SUMS}
+  FROM f LEFT JOIN kpi.metered_item m USING (subscription_item) {_EACH_AND_ALL} GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (account, currency) DO UPDATE SET facts = t.facts + excluded.facts, {_SET}
 """  # noqa: S608 - constants
 
 _FOLD_SETTLEMENTS = f"""
 WITH f AS (
     SELECT s.settlement_id, s.account, s.currency, coalesce(o.paid_on, s.paid_on) AS day, s.amount_minor,
-           s.amount_minor * (coalesce(o.paid_on, s.paid_on) - i.due_on) AS delay_minor_days
+           s.amount_minor * (coalesce(o.paid_on, s.paid_on) - i.due_on) AS delay_minor_days,
+           s.amount_minor * (coalesce(o.paid_on, s.paid_on) - coalesce(i.issued_on, i.due_on)) AS age_minor_days,
+           CASE WHEN coalesce(o.paid_on, s.paid_on) <= i.due_on THEN s.amount_minor ELSE 0 END AS on_time_minor
       FROM kpi.settlement s
       JOIN kpi.invoice i ON i.invoice_id = s.invoice_id AND i.counted
       LEFT JOIN kpi.settlement o ON s.amount_minor < 0 AND o.amount_minor > 0
@@ -78,13 +90,13 @@ WITH f AS (
 ),
 done AS (UPDATE kpi.settlement s SET tiled = true FROM f WHERE s.settlement_id = f.settlement_id),
 tiles AS (
-    INSERT INTO kpi.day AS t (account, currency, day, settled_minor, delay_minor_days)
-    SELECT who.account, currency, day, sum(amount_minor), sum(delay_minor_days)
+    INSERT INTO kpi.day AS t (account, currency, day, settled_minor, delay_minor_days, age_minor_days, on_time_minor)
+    SELECT who.account, currency, day, sum(amount_minor), sum(delay_minor_days), sum(age_minor_days), sum(on_time_minor)
       FROM f {_EACH_AND_ALL} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (account, currency, day) DO UPDATE SET {_SET}
 )
-INSERT INTO kpi.total AS t (account, currency, settled_minor, delay_minor_days)
-SELECT who.account, currency, sum(amount_minor), sum(delay_minor_days)
+INSERT INTO kpi.total AS t (account, currency, settled_minor, delay_minor_days, age_minor_days, on_time_minor)
+SELECT who.account, currency, sum(amount_minor), sum(delay_minor_days), sum(age_minor_days), sum(on_time_minor)
   FROM f {_EACH_AND_ALL} GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (account, currency) DO UPDATE SET {_SET}
 """  # noqa: S608 - constants
@@ -186,4 +198,4 @@ async def count_active(driver: asyncpg.Connection, sums: Sequence[AccountSums]) 
 
 async def show_again(driver: asyncpg.Connection) -> None:
     """Let facts that still wait be shown by the next flush: a closed value has just been published over theirs."""
-    await driver.execute("UPDATE kpi.fact SET shown = false WHERE shown")
+    await driver.execute("UPDATE kpi.fact SET shown = false WHERE shown AND NOT scheduled")

@@ -10,11 +10,13 @@ Days      a fact belongs to its `effective_on` (an invoice's issue date, a journ
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import msgspec
 
+from fakturo.consumers.kpi.standing import Standing, standing_of
 from fakturo.consumers.runtime.records import Record
 from fakturo.engine.money import EXPONENTS
 from fakturo.schemas.codec import decode_data, decode_envelope
@@ -35,6 +37,8 @@ class Fact:
     """What one source adds to one customer's day; amounts in minor units of `currency`.
 
     `settled_minor` is what the payment `payment_id` settled of `invoice_id`, negative where it was given back.
+    `recurring_minor` is by how much a month's fixed charges change. `line_minor` is what was billed for the item
+    `subscription_item`, on the middle day of its period, which no zone moves into another month.
     """
 
     account: str
@@ -50,17 +54,23 @@ class Fact:
     settled_minor: int = 0
     invoice_id: str | None = None
     payment_id: str | None = None
+    recurring_minor: int = 0
+    won: int = 0
+    cycle_days: int = 0
+    line_minor: int = 0
+    subscription_item: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An invoice (with its due date), or what comes after it or a journal (without), its identity and its facts."""
+    """An invoice (with its dates), or what comes after it or a journal (without), its identity and its facts."""
 
     record: Record
     id: str
     digest: bytes
     due_on: date | None
     facts: tuple[Fact, ...]
+    issued_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +83,7 @@ class AccountName:
     recorded_at: datetime
 
 
-def read(record: Record) -> Source | AccountName | None:
+def read(record: Record) -> Source | AccountName | Standing | None:
     """Return what `record` tells, None where it says nothing that a KPI counts.
 
     Raises:
@@ -91,7 +101,7 @@ def read(record: Record) -> Source | AccountName | None:
         return _of_journal(record, envelope, data)
     if envelope.type == ACCOUNT_CHANGED:
         return _of_account(data)
-    return None
+    return standing_of(data)
 
 
 def _of_account(changed: AccountChanged) -> AccountName:
@@ -114,8 +124,29 @@ def _of_invoice(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) 
         invoice_id=invoice.invoice_id,
     )
     return Source(
-        record=record, id=invoice.invoice_id, digest=_digest(envelope), due_on=invoice.due_date, facts=(fact,)
+        record=record,
+        id=invoice.invoice_id,
+        digest=_digest(envelope),
+        due_on=invoice.due_date,
+        issued_on=invoice.issue_date,
+        facts=(fact, *_of_lines(invoice, fact.booked_on)),
     )
+
+
+def _of_lines(invoice: Invoice, booked_on: date, sign: int = 1) -> Iterator[Fact]:
+    """Yield what each item was billed; in which month decides the middle of its period."""
+    for line in invoice.lines:
+        if line.amount_minor:
+            middle_at = line.period.start + (line.period.end - line.period.start) / 2
+            yield Fact(
+                account=invoice.account,
+                currency=invoice.currency,
+                effective_on=middle_at.astimezone(UTC).date(),
+                booked_on=booked_on,
+                invoice_id=invoice.invoice_id,
+                line_minor=sign * line.amount_minor,
+                subscription_item=line.subscription_item,
+            )
 
 
 def _of_credit_note(record: Record, envelope: Event[msgspec.Raw], note: Invoice) -> Source:
@@ -130,7 +161,8 @@ def _of_credit_note(record: Record, envelope: Event[msgspec.Raw], note: Invoice)
         gross_minor=note.total_minor,
         invoice_id=note.corrects,
     )
-    return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=(fact,))
+    facts = (fact, *_of_lines(note, fact.booked_on))
+    return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=facts)
 
 
 def _of_void(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> Source:
@@ -147,7 +179,8 @@ def _of_void(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> 
         gross_minor=-invoice.total_minor,
         invoice_id=invoice.invoice_id,
     )
-    return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=(fact,))
+    facts = (fact, *_of_lines(invoice, fact.booked_on, sign=-1))
+    return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=facts)
 
 
 def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPosted) -> Source:

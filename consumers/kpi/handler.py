@@ -6,10 +6,12 @@ Time      a UTC day is closed when time reaches its end; what a closed day repor
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from fakturo.consumers.kpi import closing, interim, store
 from fakturo.consumers.kpi.facts import AccountName, Source, read
+from fakturo.consumers.kpi.standing import Standing
+from fakturo.consumers.kpi.standing import take as take_standings
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
@@ -32,6 +34,7 @@ class KpiAgent:
         invoices: list[Source] = []
         journals: list[Source] = []
         names: list[AccountName] = []
+        standings: list[tuple[Standing, date | None]] = []
         for record in batch:
             try:
                 told = read(record)
@@ -42,12 +45,16 @@ class KpiAgent:
                 (journals if told.due_on is None else invoices).append(told)
                 continue
             tx.count(record.topic, "applied")
-            if told is not None:
+            if isinstance(told, AccountName):
                 names.append(told)
+            elif told is not None:
+                at = record.watermark_at
+                standings.append((told, None if at is None else at.astimezone(UTC).date()))
         fresh = await _distinct(invoices, lambda rows: store.claim_invoices(tx.driver, rows), tx)
         fresh += await _distinct(journals, lambda rows: store.claim_journals(tx.driver, rows), tx)
         await store.insert_facts(tx.driver, [fact for source in fresh for fact in source.facts])
         await store.upsert_names(tx.driver, names)
+        await take_standings(tx.driver, standings)
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
         """Close, in order, the days that ended by `to` and on which something changes; True while more remain."""

@@ -5,7 +5,8 @@ Basis     closed tiles plus the facts that still wait, as of the later of the fi
           fact. Kept in `kpi.live` alone: tiles, totals, values and history never depend on when a flush ran, and the
           close of a day takes interim values back, publishing its own where they differ.
 Not exact until the close: a customer that leaves a window counts on in the portfolio's purchase frequency, and what
-          was given back is not yet taken off the payment delay.
+          was given back is not yet taken off the payment delay. Recurring revenue and renewals move with
+          the close alone.
 """
 
 from datetime import date, timedelta
@@ -24,9 +25,10 @@ WITH picked AS (
     SELECT DISTINCT account FROM (SELECT account FROM kpi.fact WHERE NOT shown ORDER BY fact_id LIMIT $1) f
 ),
 shown AS (UPDATE kpi.fact f SET shown = true FROM picked WHERE f.account = picked.account AND NOT f.shown)
-SELECT account, (SELECT max(booked_on) FROM kpi.fact f WHERE f.account = picked.account) AS newest_on FROM picked
+SELECT account, (SELECT max(booked_on) FROM kpi.fact f WHERE f.account = picked.account AND NOT scheduled) AS newest_on
+  FROM picked
 UNION ALL
-SELECT 'portfolio', (SELECT max(booked_on) FROM kpi.fact) WHERE EXISTS (SELECT FROM picked)
+SELECT 'portfolio', (SELECT max(booked_on) FROM kpi.fact WHERE NOT scheduled) WHERE EXISTS (SELECT FROM picked)
 """
 
 _NEWLY_ACTIVE = """

@@ -15,11 +15,13 @@ async def claim_invoices(driver: asyncpg.Connection, sources: Iterable[Source]) 
     """Insert invoices; return those that were there already, with their digest."""
     rows = sorted(sources, key=lambda source: source.id)
     fresh = await driver.fetch(
-        "INSERT INTO kpi.invoice (invoice_id, due_on, payload_sha256) "
-        "SELECT * FROM unnest($1::text[], $2::date[], $3::bytea[]) ON CONFLICT DO NOTHING RETURNING invoice_id AS id",
+        "INSERT INTO kpi.invoice (invoice_id, due_on, payload_sha256, issued_on) "
+        "SELECT * FROM unnest($1::text[], $2::date[], $3::bytea[], $4::date[]) "
+        "ON CONFLICT DO NOTHING RETURNING invoice_id AS id",
         [row.id for row in rows],
         [row.due_on for row in rows],
         [row.digest for row in rows],
+        [row.issued_on for row in rows],
     )
     missing = _missing(rows, fresh)
     found = await driver.fetch(
@@ -50,9 +52,10 @@ async def insert_facts(driver: asyncpg.Connection, facts: Sequence[Fact]) -> Non
         return
     await driver.execute(
         "INSERT INTO kpi.fact (account, currency, effective_on, booked_on, invoices, net_minor, gross_minor, "
-        "receivable_minor, fees_minor, bad_debt_minor, settled_minor, invoice_id, payment_id) SELECT * FROM "
+        "receivable_minor, fees_minor, bad_debt_minor, settled_minor, invoice_id, payment_id, line_minor, "
+        "subscription_item) SELECT * FROM "
         "unnest($1::text[], $2::text[], $3::date[], $4::date[], $5::int[], $6::bigint[], $7::bigint[], $8::bigint[], "
-        "$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[])",
+        "$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::text[])",
         [fact.account for fact in facts],
         [fact.currency for fact in facts],
         [fact.effective_on for fact in facts],
@@ -66,6 +69,8 @@ async def insert_facts(driver: asyncpg.Connection, facts: Sequence[Fact]) -> Non
         [fact.settled_minor for fact in facts],
         [fact.invoice_id for fact in facts],
         [fact.payment_id for fact in facts],
+        [fact.line_minor for fact in facts],
+        [fact.subscription_item for fact in facts],
     )
 
 

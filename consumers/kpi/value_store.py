@@ -20,6 +20,10 @@ _COLUMNS = (
     "bad_debt_minor",
     "settled_minor",
     "delay_minor_days",
+    "age_minor_days",
+    "on_time_minor",
+    "won",
+    "cycle_days",
 )
 _LIST = ", ".join(_COLUMNS)
 _LIFETIME = ", ".join(f"sum({name})::bigint AS {name}_{LIFETIME}" for name in _COLUMNS)
@@ -36,18 +40,26 @@ waiting AS (
            f.invoices, f.net_minor, f.gross_minor, f.fees_minor, f.bad_debt_minor,
            CASE WHEN f.settled_minor > 0 AND i.due_on IS NOT NULL THEN f.settled_minor ELSE 0 END AS settled_minor,
            CASE WHEN f.settled_minor > 0 AND i.due_on IS NOT NULL
-                THEN f.settled_minor * (f.effective_on - i.due_on) ELSE 0 END AS delay_minor_days
-      FROM (SELECT account AS of, fact.* FROM kpi.fact WHERE $3 AND account = ANY($1)
+                THEN f.settled_minor * (f.effective_on - i.due_on) ELSE 0 END AS delay_minor_days,
+           CASE WHEN f.settled_minor > 0 AND i.due_on IS NOT NULL
+                THEN f.settled_minor * (f.effective_on - coalesce(i.issued_on, i.due_on)) ELSE 0 END AS age_minor_days,
+           CASE WHEN f.settled_minor > 0 AND f.effective_on <= i.due_on
+                THEN f.settled_minor ELSE 0 END AS on_time_minor,
+           f.won, f.cycle_days,
+           CASE WHEN m.subscription_item IS NULL THEN 0 ELSE f.line_minor END AS usage_minor
+      FROM (SELECT account AS of, fact.* FROM kpi.fact WHERE $3 AND NOT scheduled AND account = ANY($1)
             UNION ALL
-            SELECT 'portfolio' AS of, fact.* FROM kpi.fact WHERE $3 AND 'portfolio' = ANY($1)) f
+            SELECT 'portfolio' AS of, fact.* FROM kpi.fact WHERE $3 AND NOT scheduled AND 'portfolio' = ANY($1)) f
       JOIN LATERAL (SELECT f.of AS account) who ON true
       LEFT JOIN kpi.invoice i ON i.invoice_id = f.invoice_id
+      LEFT JOIN kpi.metered_item m USING (subscription_item)
 ),
 ever AS (
     SELECT account, currency, sum(receivable_minor)::bigint AS receivable_minor, sum(facts)::bigint AS facts,
-           {_LIFETIME}
-      FROM (SELECT account, currency, receivable_minor, facts, {_LIST} FROM kpi.total WHERE account = ANY($1)
-            UNION ALL SELECT account, currency, receivable_minor, 1, {_LIST} FROM waiting) every
+           sum(recurring_minor)::bigint AS recurring_minor, {_LIFETIME}
+      FROM (SELECT account, currency, receivable_minor, facts, recurring_minor, {_LIST} FROM kpi.total
+             WHERE account = ANY($1)
+            UNION ALL SELECT account, currency, receivable_minor, 1, 0, {_LIST} FROM waiting) every
      GROUP BY account, currency
 ),
 lately AS (
@@ -58,8 +70,26 @@ lately AS (
             SELECT w.account, w.currency, w.day, asked.as_of, {", ".join("w." + name for name in _COLUMNS)}
               FROM asked JOIN waiting w USING (account)) every
      GROUP BY account, currency
+),
+used AS (
+    SELECT account, currency, day, usage_minor FROM waiting WHERE usage_minor <> 0
+    UNION ALL
+    SELECT account, currency, day, usage_minor FROM kpi.day WHERE account = ANY($1) AND usage_minor <> 0
+),
+newest AS (SELECT account, currency, date_trunc('month', max(day))::date AS month FROM (
+    SELECT account, currency, max(day) AS day FROM waiting WHERE usage_minor <> 0 GROUP BY 1, 2
+    UNION ALL
+    SELECT account, currency, max(day) FROM kpi.day WHERE account = ANY($1) AND usage_minor <> 0 GROUP BY 1, 2
+) each GROUP BY 1, 2),
+trend AS (
+    SELECT account, currency,
+           coalesce(sum(usage_minor) FILTER (WHERE day >= month), 0)::bigint AS month_usage_minor,
+           coalesce(sum(usage_minor) FILTER (WHERE day < month), 0)::bigint AS before_usage_minor
+      FROM newest JOIN used USING (account, currency)
+     WHERE day >= (month - interval '1 month')::date GROUP BY account, currency
 )
-SELECT * FROM ever LEFT JOIN lately USING (account, currency) ORDER BY account, currency
+SELECT * FROM ever LEFT JOIN lately USING (account, currency) LEFT JOIN trend USING (account, currency)
+ ORDER BY account, currency
 """  # noqa: S608 - column names are constants
 
 
@@ -74,6 +104,8 @@ async def sums_of(
             currency=row["currency"],
             receivable_minor=row["receivable_minor"],
             facts=row["facts"],
+            recurring_minor=row["recurring_minor"],
+            usage_minor=(row["month_usage_minor"] or 0, row["before_usage_minor"] or 0),
             windows={window: _sums(row, window) for window in (*WINDOW_DAYS, LIFETIME)},
         )
         for row in rows

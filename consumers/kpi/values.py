@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-from fakturo.engine.kpi import DEFINITIONS, KpiValue, Sums, open_receivables, window_values
+from fakturo.engine.kpi import (
+    DATE,
+    DEFINITIONS,
+    EPOCH_ON,
+    KpiValue,
+    Sums,
+    monthly_recurring,
+    next_renewal,
+    open_receivables,
+    usage_trend,
+    window_values,
+)
 from fakturo.engine.money import exponent_of
 from fakturo.schemas.envelope import Event, event_of
 from fakturo.schemas.events.kpis import KPI_UPDATED, PORTFOLIO, KpiUpdated
@@ -24,11 +35,17 @@ Figures = tuple[Decimal | None, Decimal, Decimal | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSums:
-    """The sums of an account in a currency by window, and its receivables; `facts` counts what they are made of."""
+    """The sums of an account in a currency by window; `facts` counts what they are made of.
+
+    Receivables and recurring revenue are balances; `usage_minor` is that of the newest month with usage, and of the
+    month before it.
+    """
 
     account: str
     currency: str
     receivable_minor: int
+    recurring_minor: int
+    usage_minor: tuple[int, int]
     facts: int
     windows: Mapping[str, Sums]
 
@@ -58,12 +75,25 @@ class Value:
         return f"{self.account}/kpi/{self.kpi.kpi}/{self.kpi.window}/{self.currency}"
 
 
-def computed(sums: Sequence[AccountSums], active: Mapping[tuple[str, str], int]) -> list[Value]:
-    """Return all KPIs of `sums`; `active` counts the portfolio's customers by currency and window."""
+def computed(
+    sums: Sequence[AccountSums],
+    active: Mapping[tuple[str, str], int],
+    renewals: Mapping[tuple[str, str], date] | None = None,
+) -> list[Value]:
+    """Return all KPIs of `sums`; `active` counts the portfolio's customers by currency and window.
+
+    `renewals` has the next renewal by account and currency; None where it is not asked for.
+    """
     values: list[Value] = []
     for account in sums:
         digits = exponent_of(account.currency)
-        kpis = [open_receivables(account.receivable_minor, digits)]
+        kpis = [
+            open_receivables(account.receivable_minor, digits),
+            monthly_recurring(account.recurring_minor, digits),
+            usage_trend(*account.usage_minor, digits),
+        ]
+        if renewals is not None and account.account != PORTFOLIO:
+            kpis.append(next_renewal(renewals.get((account.account, account.currency))))
         for window, figures in account.windows.items():
             alone = 1 if figures.invoices else 0
             customers = active.get((account.currency, window), 0) if account.account == PORTFOLIO else alone
@@ -93,6 +123,7 @@ def update_event(value: Value, as_of: date, *, interim: str | None = None) -> Ev
         denominator=kpi.denominator,
         basis="as_reported",
         definition=DEFINITIONS[kpi.kpi],
+        on=EPOCH_ON + timedelta(days=int(kpi.value)) if kpi.unit == DATE and kpi.value is not None else None,
     )
     suffix = "" if interim is None else f"/interim-{interim}-{value.facts}"
     return event_of(

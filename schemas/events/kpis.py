@@ -15,7 +15,8 @@ PORTFOLIO = "portfolio"
 class KpiUpdated(msgspec.Struct, frozen=True, kw_only=True):
     """One KPI of an account (or `portfolio`) over `window` ("30d", "90d", "365d", "lifetime") as of the day `as_of`.
 
-    `value` is None where the denominator is 0. `basis` tells the value first reported from one restated later.
+    `value` is None where the denominator is 0. `basis` tells the value first reported from one restated later. A KPI of
+    the unit `date` says its date in `on` too.
     """
 
     kpi: str
@@ -29,6 +30,7 @@ class KpiUpdated(msgspec.Struct, frozen=True, kw_only=True):
     denominator: Decimal | None
     basis: Literal["as_reported", "restated"]
     definition: str
+    on: date | None = None
 
 
 TYPES: dict[str, type[msgspec.Struct]] = {KPI_UPDATED: KpiUpdated}

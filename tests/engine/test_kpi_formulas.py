@@ -1,12 +1,13 @@
 """KPI formulas: the reference's examples, and exact rounding checked with fractions."""
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakturo.engine.kpi import DEFINITIONS, Sums, open_receivables, window_values
+from fakturo.engine.kpi import DEFINITIONS, Sums, next_renewal, open_receivables, usage_trend, window_values
 
 
 def values(window="30d", customers=1, receivable_minor=0, minor_digits=2, **sums):
@@ -32,11 +33,14 @@ def test_ratios_without_a_denominator_have_no_value():
         "purchase_frequency",
         "dso",
         "payment_delay",
+        "days_to_pay",
+        "on_time_rate",
+        "sales_cycle",
     }
 
 
 def test_every_kpi_has_a_definition():
-    assert {*values(), "open_receivables"} == set(DEFINITIONS)
+    assert {*values(), "open_receivables", "mrr", "usage_trend", "next_renewal_on"} == set(DEFINITIONS)
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(1, 10**6), st.sampled_from([0, 2, 3]))
@@ -52,3 +56,20 @@ def test_an_average_is_the_nearest_amount_and_a_half_goes_away_from_zero(net_min
 def test_lifetime_value_is_revenue_less_costs_exactly(net_minor, cost_minor):
     found = values(net_minor=net_minor, fees_minor=cost_minor, bad_debt_minor=1)["lifetime_value"].value
     assert found * 100 == net_minor - cost_minor - 1
+
+
+def test_half_of_the_money_in_time_is_a_rate_of_50_percent_and_days_to_pay_weigh_by_amount():
+    # 100.00 paid after 10 days, in time, and 100.00 after 50 days, late: (10 + 50) / 2 = 30 days.
+    found = values(settled_minor=20_000, on_time_minor=10_000, age_minor_days=10_000 * 10 + 10_000 * 50)
+    assert (found["on_time_rate"].value, found["days_to_pay"].value) == (50, 30)
+
+
+def test_usage_of_150_after_120_has_grown_by_a_quarter():
+    assert usage_trend(15_000, 12_000, 2).value == 25
+    assert usage_trend(6_000, 12_000, 2).value == -50
+    assert usage_trend(6_000, 0, 2).value is None
+
+
+def test_a_date_is_told_in_days_since_1970():
+    assert next_renewal(date(1970, 1, 31)).value == 30
+    assert next_renewal(None).value is None

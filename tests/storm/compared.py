@@ -38,6 +38,12 @@ SUMS = (
     "bad_debt_minor",
     "settled_minor",
     "delay_minor_days",
+    "age_minor_days",
+    "on_time_minor",
+    "recurring_minor",
+    "usage_minor",
+    "won",
+    "cycle_days",
 )
 VALUE = ("account", "currency", "kpi", "window", "as_of", "value", "numerator", "denominator")
 
@@ -287,6 +293,9 @@ NOT_COMPARED: dict[str, str] = {
             "invoicing.account",
             "invoicing.final_statement",
             "kpi.account",
+            "kpi.metered_item",
+            "kpi.standing",
+            "kpi.term",
             "usage.account",
             "usage.contracts_version",
             "usage.meter",
