@@ -13,6 +13,7 @@ HTTP_STATUS = {
     "METHOD_NOT_ALLOWED": 405,
     "INTERNAL_ERROR": 500,
     "SERVER_UNAVAILABLE": 503,
+    "UNSUPPORTED_API_VERSION": 410,
 }
 """Every other code is a 400."""
 

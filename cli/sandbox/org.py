@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from fakturo.cli.sandbox.allocations import Allocations
 from fakturo.cli.sandbox.clock import SandboxClock, stamp_text
 from fakturo.cli.sandbox.errors import OrgError
 from fakturo.cli.sandbox.faults import Faults
@@ -46,6 +47,7 @@ class SandboxOrg:
         self.org_name = "Sandbox"
         self.user_id = record_id("005", 1)
         self.sessions = Sessions(self.org_id)
+        self.allocations = Allocations(self.clock.now, self.faults)
         self._by_lower: dict[str, SObject] = {}
         self._by_prefix: dict[str, SObject] = {}
         self._details: dict[str, list[tuple[SObject, Field]]] = {}
