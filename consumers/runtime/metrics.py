@@ -128,6 +128,21 @@ def initialise(agent: str, topics: Iterable[str]) -> None:
             DEAD_LETTERS.labels(agent, topic, reason.value)
 
 
+def initialise_bridge(
+    events: Iterable[tuple[str, str]], errors: Iterable[str], policies: Iterable[str], reasons: Iterable[str]
+) -> None:
+    """Create at 0 the label sets of the Salesforce bridge; `events` are pairs of object and change type."""
+    BUILD_INFO.labels(version("fakturo")).set(1)
+    for entity, change_type in events:
+        BRIDGE_EVENTS.labels(entity, change_type)
+        BRIDGE_DECODE_FAILURES.labels(entity)
+    for family, values in ((BRIDGE_RECONNECTS, errors), (BRIDGE_POSITION_LOST, policies)):
+        for value in values:
+            family.labels(value)
+    for reason in reasons:
+        BRIDGE_RESYNC_REQUESTS.labels(reason)
+
+
 def initialise_relay(agents: Iterable[str]) -> None:
     """Create at 0 the label sets of a relay process that serves `agents`."""
     BUILD_INFO.labels(version("fakturo")).set(1)

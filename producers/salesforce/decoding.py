@@ -81,12 +81,22 @@ def read_schema(schema_id: str, schema_json: str | bytes, scales: Mapping[str, i
     Raises:
         DecodeFault: it is no Avro schema.
     """
+    entity = None
     try:
         document = msgspec.json.decode(schema_json)
+        entity = entity_of(document)
         parsed = fastavro.parse_schema(document, named_schemas={})
-        return WriterSchema(schema_id, entity_of(document), parsed, layout_of(document), field_table(document, scales))
+        return WriterSchema(schema_id, entity, parsed, layout_of(document), field_table(document, scales))
     except (ValueError, TypeError, KeyError, AttributeError, fastavro.schema.SchemaParseException) as error:
-        raise DecodeFault(f"schema {schema_id} is no Avro schema of a change event: {error}") from error
+        raise DecodeFault(f"schema {schema_id} is no Avro schema of a change event: {error}", entity=entity) from error
+
+
+def entity_of_text(schema_json: str) -> str | None:
+    """Return the object that a schema is of, None where it is of none, or no JSON."""
+    try:
+        return entity_of(msgspec.json.decode(schema_json))
+    except (ValueError, AttributeError):
+        return None
 
 
 def entity_of(document: Any) -> str | None:

@@ -13,7 +13,7 @@ import base64
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -40,7 +40,7 @@ from fakturo.schemas.salesforce.echoes import is_echo
 from fakturo.schemas.topics import SF_OTHER, change_data_topic, dead_letter_topic
 
 AGENT = "salesforce"
-REMEMBERED_EVENTS = 256
+REMEMBERED_EVENTS = 128
 """How many events back a duplicate of the bus is recognised; the position carries them over a restart."""
 CHANGE_TYPES = frozenset(
     {
@@ -48,7 +48,8 @@ CHANGE_TYPES = frozenset(
         *("GAP_CREATE", "GAP_UPDATE", "GAP_DELETE", "GAP_UNDELETE", "GAP_OVERFLOW"),
     }
 )
-DIGEST_BYTES = 8
+DIGEST_BYTES = 9
+DIGEST_CHARACTERS = 12
 
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -77,26 +78,27 @@ def entity_label(entity: str | None) -> str:
 
 
 class Intake:
-    """Turns events into records; `remembered` are the digests of the newest events that were taken, oldest first."""
+    """Turns events into records; `remembered` is what it said before of the newest events, of a position."""
 
-    def __init__(self, org_id: str, partitions: int, client_name: str, remembered: Iterable[str] = ()) -> None:
+    def __init__(self, org_id: str, partitions: int, client_name: str, remembered: str = "") -> None:
         self._org_id = org_id
         self._partitions = partitions
         self._client_name = client_name
-        self._seen: OrderedDict[str, None] = OrderedDict.fromkeys(remembered)
+        starts = range(0, len(remembered), DIGEST_CHARACTERS)
+        self._seen = OrderedDict.fromkeys(remembered[start : start + DIGEST_CHARACTERS] for start in starts)
         self.committed_ms: int | None = None
 
     @property
-    def remembered(self) -> list[str]:
-        """Return the digests of the newest events, oldest first."""
-        return list(self._seen)
+    def remembered(self) -> str:
+        """Return the digests of the newest events, oldest first, one after the other."""
+        return "".join(self._seen)
 
     def take(self, event: RawEvent, schema: WriterSchema) -> list[Outgoing]:
         """Return the Kafka records of `event`, none for an echo or a duplicate."""
         try:
             decoded = decode_event(event, schema, self._org_id)
         except DecodeFault as fault:
-            return self._undecodable(event, fault)
+            return self.undecodable(event, fault)
         if self._is_known(event.event_id, [change.recordId for change in decoded.changes]):
             BRIDGE_DUPLICATES.inc()
             return []
@@ -135,7 +137,8 @@ class Intake:
         )
         return [request_record(request)]
 
-    def _undecodable(self, event: RawEvent, fault: DecodeFault) -> list[Outgoing]:
+    def undecodable(self, event: RawEvent, fault: DecodeFault) -> list[Outgoing]:
+        """Return the dead letter of an event that can't be decoded, and the request to read what it told of."""
         entity = fault.entity
         BRIDGE_DECODE_FAILURES.labels(entity_label(entity)).inc()
         log.error(

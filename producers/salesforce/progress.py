@@ -25,9 +25,16 @@ class StreamProgress:
         self.waiting: str | None = None
         """What the stream waits for before it tries again."""
 
+    def start(self) -> None:
+        """Say that the work begins: ages count from here."""
+        self._started_at = self._clock()
+        self._heard_at = self._published_at = None
+        self.stopped = self.waiting = None
+
     def heard(self) -> None:
-        """Say that the org has sent something."""
+        """Say that the org has sent something: so nothing stands still."""
         self._heard_at = self._clock()
+        self.stopped = None
 
     def published(self, passed_ms: int | None) -> None:
         """Say that everything up to `passed_ms` (None: not known) and the position after it are in Kafka."""

@@ -141,8 +141,8 @@ def _read_one(name: str, read: Reader, value: Any) -> Read:
 def field_table(schema: Mapping[str, Any], scales: Mapping[str, int] | None = None) -> FieldTable:
     """Return the fields of a change event's Avro schema (as parsed JSON), its header left out.
 
-    `scales` are the digits after the point by field, as describe tells them. Parts of a compound are names, lines of
-    an address and coordinates, which are measured and no money: they are never INEXACT.
+    `scales` are the digits after the point by canonical name, as describe tells them. Parts of a compound are names,
+    lines of an address and coordinates, which are measured and no money: they are never INEXACT.
     """
     known = scales or {}
     records: dict[str, Mapping[str, Any]] = {}
@@ -152,7 +152,7 @@ def field_table(schema: Mapping[str, Any], scales: Mapping[str, int] | None = No
         record = _record_in(field["type"], records)
         if name == "ChangeEventHeader":
             continue
-        parts = () if record is None else _parts_of(name, record)
+        parts = () if record is None else _parts_of(name, record, known)
         branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
         fields.append(EventField(name, reader_of(kind, known.get(name)), parts, "string" in branches))
     return FieldTable(fields)
@@ -225,8 +225,15 @@ def _number_reader(scale: int | None) -> Callable[[float], str | Inexact]:
     return read
 
 
-def _measure(value: Any) -> Read:
-    return decimal_text(Decimal(repr(value))) if isinstance(value, float) else _part_plain(value)
+def _part_reader(kind: str, scale: int | None) -> Reader:
+    plain = reader_of(kind)
+
+    def read(value: Any) -> Read:
+        if isinstance(value, float):
+            return decimal_text(Decimal(repr(value)), scale)
+        return plain(value)
+
+    return read
 
 
 def _integer(value: int) -> int:
@@ -241,9 +248,6 @@ def _other(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-_part_plain = reader_of("")
-
-
 def _record_in(kind: Any, records: dict[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the record in `kind`, anywhere in a union, defined there or by the name of one before."""
     for branch in kind if isinstance(kind, list) else [kind]:
@@ -255,9 +259,10 @@ def _record_in(kind: Any, records: dict[str, Mapping[str, Any]]) -> Mapping[str,
     return None
 
 
-def _parts_of(parent: str, record: Mapping[str, Any]) -> tuple[Part, ...]:
+def _parts_of(parent: str, record: Mapping[str, Any], scales: Mapping[str, int]) -> tuple[Part, ...]:
     parts = []
     for field in record["fields"]:
-        key, kind = str(field["name"]), kind_of(field.get("doc"))
-        parts.append(Part(f"{parent}.{key}", key, _READERS.get(kind, _measure)))
+        key = str(field["name"])
+        name = f"{parent}.{key}"
+        parts.append(Part(name, key, _part_reader(kind_of(field.get("doc")), scales.get(name))))
     return tuple(parts)

@@ -116,10 +116,10 @@ class Org:
                 return
             answer = await self.call(partial(_more, at=answer["nextRecordsUrl"]))
 
-    async def describe(self, entity: str) -> Row:
-        """Return the describe of an object: `fields` and what may be done with it; at most a minute old."""
+    async def describe(self, entity: str, *, fresh: bool = False) -> Row:
+        """Return the describe of an object: `fields` and what may be done with it; at most a minute old, or `fresh`."""
         found = self._described.get(entity)
-        if found is None or time.monotonic() - found[0] > DESCRIBE_SECONDS:
+        if fresh or found is None or time.monotonic() - found[0] > DESCRIBE_SECONDS:
             answer = await self.call(lambda client: client.restful(f"sobjects/{entity}/describe"))
             found = self._described[entity] = (time.monotonic(), dict(answer or {}))
         return found[1]

@@ -1,0 +1,61 @@
+"""The process `salesforce`: settings, health, metrics, signals around the bridge.
+
+Place     `fakturo agent salesforce` -> [this] -> bridge.py.
+Health    `/readyz` follows progress: unready where the org has said nothing, or Kafka has taken nothing, for 300 s, and
+          where an administrator must look. `/livez` follows the loop alone: a restart helps against nothing else.
+"""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+from fakturo.consumers.runtime.health import HealthServer
+from fakturo.consumers.runtime.health_checks import broker_check, database_check
+from fakturo.consumers.runtime.logs import configure_logs
+from fakturo.consumers.runtime.metrics import initialise_bridge
+from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
+from fakturo.consumers.runtime.settings import Settings
+from fakturo.producers.salesforce.bridge import Bridge, Worker
+from fakturo.producers.salesforce.errors import ACTIONS, OTHER
+from fakturo.producers.salesforce.intake import AGENT, CHANGE_TYPES, entity_label
+from fakturo.producers.salesforce.stream import FIRST_START, POSITION_LOST
+from fakturo.schemas.topics import SF_TOPICS
+
+POLICIES = ("resync", "latest", "earliest", "fail")
+REASONS = (
+    *("gap", "overflow", "text_diff", "inexact_number", "unknown_change_type", "undecodable"),
+    *(FIRST_START, POSITION_LOST),
+)
+
+
+async def run_salesforce(
+    settings: Settings, salesforce: SalesforceSettings, entities: Sequence[str], workers: Sequence[Worker] = ()
+) -> int:
+    """Run the bridge until SIGTERM or SIGINT; return the exit status."""
+    configure_logs(settings.log_format, AGENT, settings.instance)
+    names = {entity_label(topic.name.removeprefix("sf.cdc.")) for topic in SF_TOPICS}
+    initialise_bridge(
+        [(entity, kind) for entity in sorted(names) for kind in (*sorted(CHANGE_TYPES), OTHER)],
+        (*ACTIONS, OTHER, "ended", "org"),
+        POLICIES,
+        REASONS,
+    )
+    bridge = Bridge(settings, salesforce, entities, workers=workers)
+    checks = {"database": database_check(settings), "broker": broker_check(settings), "stream": bridge.check}
+    server = HealthServer(bridge.health, settings, checks)
+    await server.start()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    bridging, telling = asyncio.create_task(bridge.run()), asyncio.create_task(told.wait())
+    try:
+        done, _ = await asyncio.wait((bridging, telling), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        bridging.cancel()
+        with suppress(asyncio.CancelledError):
+            await bridging
+        await server.stop()
+    return 0
