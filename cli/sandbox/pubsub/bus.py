@@ -7,7 +7,7 @@ Rules     - Each event is encoded once, when it is committed, with the schema th
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -70,7 +70,7 @@ class EventBus:
     def tell_whole_object_gap(self, name: str) -> None:
         """Tell that every record of an object may have changed, as after a change of a field's type."""
         entity = self.org.objects[name]
-        transaction = self._own_transaction()
+        transaction = self.own_transaction()
         told = Told(name, "GAP_UPDATE", (f"{entity.key_prefix}*",), 1, None)
         self._log(told, transaction)
         self._wake()
@@ -138,6 +138,23 @@ class EventBus:
         self._wake()
         return replay_id
 
+    def tell_like(self, topic: str, event: pb.ProducerEvent, changes: Iterable[dict[bytes, bytes]]) -> None:
+        """Log copies of an event that differ in some bytes, see EventLog.append_like."""
+        self.log.append_like(topic, self.now_ms(), event, changes)
+        self._wake()
+
+    def own_transaction(self) -> CommittedTransaction:
+        """Return a transaction of the platform itself, for what no client did."""
+        return CommittedTransaction(
+            at=self.org.clock.now(),
+            commit_number=self.org.next_commit_number(),
+            key=f"{self.log.end:032x}",
+            user_id="",
+            client="",
+            api="",
+            version="",
+        )
+
     def reset(self) -> None:
         """Make all replay ids invalid and end all streams, as a move to another instance does."""
         self.log.reset()
@@ -202,14 +219,3 @@ class EventBus:
             self.log.append(entity.name, at_ms, event, shared_id=index > 0)
             if faults.take("duplicate"):
                 self.log.append(entity.name, at_ms, event)
-
-    def _own_transaction(self) -> CommittedTransaction:
-        return CommittedTransaction(
-            at=self.org.clock.now(),
-            commit_number=self.org.next_commit_number(),
-            key=f"{self.log.end:032x}",
-            user_id="",
-            client="",
-            api="",
-            version="",
-        )
