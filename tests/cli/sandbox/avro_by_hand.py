@@ -5,6 +5,7 @@ Source    Apache Avro 1.12 specification, "Binary Encoding".
 
 import json
 import struct
+from functools import lru_cache
 from typing import Any
 
 Named = dict[str, Any]
@@ -13,7 +14,7 @@ Named = dict[str, Any]
 def read_record(schema_json: str, data: bytes) -> dict[str, Any]:
     """Return the record that `data` holds whole: nothing may be left over."""
     reader = _Reader(data)
-    schema = json.loads(schema_json)
+    schema = _parsed(schema_json)
     value = reader.value(schema, _named(schema))
     assert reader.position == len(data), "the payload goes on after the record"
     assert isinstance(value, dict)
@@ -31,7 +32,7 @@ def set_bits(element: str) -> tuple[int | None, list[int]]:
 
 def names_of(elements: list[str], schema_json: str) -> list[str]:
     """Return the dotted names that a header's bitmaps set, in the order of the bitmaps."""
-    fields = json.loads(schema_json)["fields"]
+    fields = _parsed(schema_json)["fields"]
     records: dict[str, Any] = {}
     for field in fields:
         for branch in field["type"] if isinstance(field["type"], list) else [field["type"]]:
@@ -47,6 +48,11 @@ def names_of(elements: list[str], schema_json: str) -> list[str]:
         record = branch if isinstance(branch, dict) else records[branch]
         names += [f"{fields[parent]['name']}.{record['fields'][bit]['name']}" for bit in bits]
     return names
+
+
+@lru_cache(maxsize=64)
+def _parsed(schema_json: str) -> Any:
+    return json.loads(schema_json)
 
 
 def _named(kind: Any) -> Named:

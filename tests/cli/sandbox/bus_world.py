@@ -69,6 +69,7 @@ def account() -> SObject:
 def order_item() -> SObject:
     fields = [
         Field(name="Quantity", type="double", precision=18, scale=2),
+        Field(name="AvailableQuantity", type="double", precision=18, scale=2),
         Field(name="UnitPrice", type="currency", precision=18, scale=2),
         Field(name="TotalPrice", type="currency", precision=18, scale=2, in_event=False),
         Field(name="ServiceDate", type="date"),
