@@ -6,12 +6,12 @@ Rules     - Each event is encoded once, when it is committed, with the schema th
           - Only objects that are selected for Change Data Capture are told; a sequence number stays free for the rest.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from fakturo.cli.sandbox.allocations import DELIVERED_EVENTS
 from fakturo.cli.sandbox.clock import epoch_ms
 from fakturo.cli.sandbox.metadata import SObject
 from fakturo.cli.sandbox.org import SandboxOrg
@@ -24,7 +24,6 @@ from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
 
 ALL_CHANGES = "/data/ChangeEvents"
 RESPONSE_BYTES = 3_000_000
-_DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,6 @@ class EventBus:
         self.log = EventLog(seed)
         self.schemas = SchemaBook()
         self.channels: dict[str, frozenset[str]] = {}
-        self._delivered: deque[tuple[int, int]] = deque()
-        self._delivered_count = 0
         self._wakers: set[Callable[[], None]] = set()
         org.listeners.append(self.tell)
         org.faults.on("stream_reset", lambda _value: self.reset())
@@ -111,22 +108,15 @@ class EventBus:
             BusError: subscription.limit.exceeded, when the org's allocation of 24 hours is used up.
         """
         self.expire()
-        allowed = self._deliverable()
-        if allowed <= 0:
+        allocation = self.org.faults.event_allocation
+        if allocation is not None:
+            limit = min(limit, allocation - self.org.allocations.used(DELIVERED_EVENTS))
+        if limit <= 0:
             raise delivery_exceeded()
-        batch = self.log.read(position, topic.members, min(limit, allowed), RESPONSE_BYTES)
+        batch = self.log.read(position, topic.members, limit, RESPONSE_BYTES)
         if batch.events:
-            self._delivered.append((self.now_ms(), len(batch.events)))
-            self._delivered_count += len(batch.events)
+            self.org.allocations.use(DELIVERED_EVENTS, len(batch.events))
         return batch
-
-    @property
-    def delivered(self) -> int:
-        """Return how many events were delivered within the last 24 hours of the org's clock."""
-        since = self.now_ms() - _DAY_MS
-        while self._delivered and self._delivered[0][0] <= since:
-            self._delivered_count -= self._delivered.popleft()[1]
-        return self._delivered_count
 
     def mark(self) -> bytes:
         """Return the replay id of the present end, for a keep-alive."""
@@ -154,6 +144,10 @@ class EventBus:
             api="",
             version="",
         )
+
+    def close(self) -> None:
+        """Hear no more of the org's commits."""
+        self.org.listeners.remove(self.tell)
 
     def reset(self) -> None:
         """Make all replay ids invalid and end all streams, as a move to another instance does."""
@@ -184,10 +178,6 @@ class EventBus:
 
     def _schema_of(self, entity_name: str) -> EventSchema:
         return self.schemas.of(self.org.objects[entity_name])
-
-    def _deliverable(self) -> int:
-        allocation = self.org.faults.event_allocation
-        return 1_000_000 if allocation is None else allocation - self.delivered
 
     def _overflown(self, told: list[Told]) -> Iterator[Told]:
         """Yield the events; of an object that is to overflow one GAP_OVERFLOW in place of its first."""

@@ -33,8 +33,9 @@ class RunningBus:
     target: str
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
-        """End the open streams after `grace_seconds`, and the server."""
+        """End the open streams after `grace_seconds`, the server, and the log: the org goes on untold."""
         await self.server.stop(grace_seconds)
+        self.bus.close()
 
 
 async def start_bus(

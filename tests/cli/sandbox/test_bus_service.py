@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from fakturo.cli.sandbox.allocations import DELIVERED_EVENTS
 from fakturo.cli.sandbox.metadata import Field
 from fakturo.cli.sandbox.org import SandboxOrg
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
@@ -302,14 +303,14 @@ async def test_an_id_older_than_the_retention_is_lost_and_so_is_a_stream_that_fe
 async def test_an_allocation_that_is_used_up_closes_the_stream_until_a_day_has_gone() -> None:
     org = small_org()
     org.faults.apply({"event_allocation": 3})
-    async with running(org) as (bus, client):
+    async with running(org) as (_, client):
         insert(org, 5)
         stream = client.subscribe()
         await stream.earliest(100)
         last = (await stream.events(3))[-1].replay_id
         exceeded = (grpc.StatusCode.RESOURCE_EXHAUSTED, "subscription.limit.exceeded")
         assert await refusal(stream.response) == exceeded
-        assert bus.delivered == 3
+        assert org.allocations.used(DELIVERED_EVENTS) == 3
         org.clock.advance(25 * 3600)
         again = client.subscribe()
         await again.custom(last)
