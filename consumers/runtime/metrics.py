@@ -110,6 +110,16 @@ BRIDGE_POSITION_AGE = _gauge(
 BRIDGE_ALLOCATION_USED = _gauge(
     "salesforce_allocation_used_ratio", ("limit",), "How much of a rolling limit of the org is used up, 0 to 1."
 )
+BRIDGE_ROWS_READ = _counter(
+    "salesforce_rows_read_total", ("entity", "kind"), "Rows read again and published: resync, snapshot, reconcile."
+)
+BRIDGE_RESYNC_PENDING = _gauge("salesforce_resync_pending", (), "Requests to read again that are not answered yet.")
+BRIDGE_RESYNC_REFUSED = _counter(
+    "salesforce_resync_refused_total", ("entity",), "Requests to read again that were given up: the org refuses them."
+)
+BRIDGE_RECONCILED_AT = _gauge(
+    "salesforce_reconciled_timestamp_seconds", ("entity",), "Up to which instant the object was compared with the org."
+)
 BRIDGE_PUBLISH_SECONDS = _histogram(
     "salesforce_publish_seconds", (), "Time of the stream's Kafka transaction, begin to commit.", LATENCY_SECONDS
 )

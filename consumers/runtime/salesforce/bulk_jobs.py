@@ -44,13 +44,6 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class QueryJob:
-    """A query job of the org."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class BulkPage:
     """Rows as text by column, and where the next page begins: None after the last."""
 
@@ -64,19 +57,23 @@ class BulkJobs:
     def __init__(self, call: Caller) -> None:
         self._call = call
 
-    async def start_query(self, soql: str, *, deleted: bool) -> QueryJob:
-        """Start a query job, of deleted records too if wanted."""
+    async def start_query(self, soql: str, *, deleted: bool) -> str:
+        """Start a query job, of deleted records too if wanted; return its id."""
         body = {"operation": "queryAll" if deleted else "query", "query": soql}
-        return QueryJob(job_id=(await self._json("POST", "query", body))["id"])
+        return str((await self._json("POST", "query", body))["id"])
 
-    async def pages(self, job_id: str, locator: str, page_rows: int) -> AsyncIterator[BulkPage]:
-        """Wait for a query job and yield its pages from `locator` on."""
+    async def pages(self, job_id: str, page_rows: int) -> AsyncIterator[BulkPage]:
+        """Wait for a query job and yield its pages."""
         await self._finished(f"query/{job_id}")
-        following: str | None = locator
+        following: str | None = ""
         while following is not None:
-            page = await self._call(partial(_page, job_id=job_id, locator=following, page_rows=page_rows))
+            page = await self.page(job_id, following, page_rows)
             yield page
             following = page.locator
+
+    async def page(self, job_id: str, locator: str, page_rows: int) -> BulkPage:
+        """Return the page of a complete query job that begins at `locator`."""
+        return await self._call(partial(_page, job_id=job_id, locator=locator, page_rows=page_rows))
 
     async def upsert(self, entity: str, external_id: str, records: Sequence[Mapping[str, Any]]) -> list[UpsertResult]:
         """Upsert `records` by `external_id`, in as many jobs as their size asks for, one after the other."""
@@ -100,19 +97,21 @@ class BulkJobs:
         files = [await self._call(partial(_csv, path=f"{path}/{name}")) for name in _RESULT_FILES]
         return bulk_results_of(keys, external_id, *files)
 
-    async def _finished(self, path: str) -> None:
-        """Return when the job is complete.
+    async def is_complete(self, path: str) -> bool:
+        """Return whether the job at `path` is complete.
 
         Raises:
             OrgRefused: it failed, was aborted or is not there.
         """
+        job = await self._json("GET", path)
+        if job["state"] in ("Failed", "Aborted"):
+            raise OrgRefused("JOB_" + job["state"].upper(), str(job.get("errorMessage") or "no message"))
+        return bool(job["state"] == "JobComplete")
+
+    async def _finished(self, path: str) -> None:
+        """Return when the job is complete; raise as `is_complete` does."""
         pause = PAUSE_SECONDS_MIN
-        while True:
-            job = await self._json("GET", path)
-            if job["state"] == "JobComplete":
-                return
-            if job["state"] in ("Failed", "Aborted"):
-                raise OrgRefused("JOB_" + job["state"].upper(), str(job.get("errorMessage") or "no message"))
+        while not await self.is_complete(path):
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, PAUSE_SECONDS_MAX)
 

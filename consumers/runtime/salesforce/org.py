@@ -24,7 +24,7 @@ import requests
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
-from fakturo.consumers.runtime.salesforce.bulk_jobs import BulkJobs, BulkPage, QueryJob
+from fakturo.consumers.runtime.salesforce.bulk_jobs import BulkJobs, BulkPage
 from fakturo.consumers.runtime.salesforce.errors import AuthenticationRefused, OrgUnavailable, fault_of
 from fakturo.consumers.runtime.salesforce.limits import ApiUsage, api_usage_of
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
@@ -151,25 +151,32 @@ class Org:
         answer = await self.call(lambda client: client.restful(path, method="PATCH", data=body))
         return results_of(answer or [], len(records))
 
-    async def start_query_job(self, soql: str, *, deleted: bool = False) -> QueryJob:
-        """Start a Bulk 2.0 query; its results stay in the org for seven days."""
+    async def start_query_job(self, soql: str, *, deleted: bool = False) -> str:
+        """Start a Bulk 2.0 query and return the job's id; its results stay in the org for seven days."""
         return await self._bulk.start_query(soql, deleted=deleted)
 
-    async def query_job_pages(self, job_id: str, locator: str, page_rows: int) -> AsyncIterator[BulkPage]:
-        """Wait for the job and yield its pages from `locator` on ("": from the first).
+    async def is_query_job_complete(self, job_id: str) -> bool:
+        """Return whether a query job's results can be read.
 
         Raises:
-            OrgRefused: the job failed or is gone; begin a new one.
+            OrgRefused: the job failed or is gone (`is_missing`); begin a new one.
         """
-        async for page in self._bulk.pages(job_id, locator, page_rows):
-            yield page
+        return await self._bulk.is_complete(f"query/{job_id}")
+
+    async def query_job_page(self, job_id: str, locator: str, page_rows: int) -> BulkPage:
+        """Return the page of a complete job's results that begins at `locator` ("": the first).
+
+        Raises:
+            OrgRefused: the job is gone (`is_missing`).
+        """
+        return await self._bulk.page(job_id, locator, page_rows)
 
     async def bulk_rows(
         self, soql: str, page_rows: int = 10_000, *, deleted: bool = False
     ) -> AsyncIterator[list[dict[str, str]]]:
         """Yield the rows of a Bulk 2.0 query page by page, as text; empty cells are nulls."""
-        job = await self._bulk.start_query(soql, deleted=deleted)
-        async for page in self._bulk.pages(job.job_id, "", page_rows):
+        job_id = await self._bulk.start_query(soql, deleted=deleted)
+        async for page in self._bulk.pages(job_id, page_rows):
             yield page.rows
 
     async def bulk_upsert(self, entity: str, external_id: str, records: Sequence[Row]) -> list[UpsertResult]:
@@ -249,4 +256,4 @@ def _plain(row: Row) -> Row:
     }
 
 
-__all__ = ["BulkPage", "Org", "QueryJob", "Row", "UpsertResult"]
+__all__ = ["BulkPage", "Org", "Row", "UpsertResult"]
