@@ -2,7 +2,7 @@
 of its own, imported when asked for, so that `fakturo --help` is quick.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -171,6 +171,40 @@ def verify(home: HomeOption = HOME, as_json: AsJson = False) -> None:
     from fakturo.cli.verify import run_verify
 
     raise typer.Exit(run_verify(home, as_json=as_json))
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Where REST listens; 0 takes a free port.")] = 0,
+    pubsub_port: Annotated[int, typer.Option(help="Where the Pub/Sub API listens; 0 takes a free port.")] = 0,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    name: Annotated[list[str] | None, typer.Option(help="A further host name for the certificate.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Serve without TLS.")] = False,
+    metadata: Annotated[
+        Path | None, typer.Option(help="Deploy the sfdx package in this folder first.", exists=True, file_okay=False)
+    ] = None,
+    now: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Let it be this instant (UTC) in the org."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and writes give the same ids and keys.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run a stand-in for a Salesforce org: REST, Bulk 2.0, SOAP login and the Pub/Sub API, in memory."""
+    from fakturo.cli.sandbox.command import run_command
+
+    status = run_command(
+        host=host,
+        port=port,
+        pubsub_port=pubsub_port,
+        plain=plain,
+        names=name or (),
+        metadata=metadata,
+        now=now.replace(tzinfo=UTC) if now else None,
+        seed=seed,
+        as_json=as_json,
+    )
+    raise typer.Exit(status)
 
 
 @catalog.command("check")

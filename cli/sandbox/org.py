@@ -138,6 +138,13 @@ class SandboxOrg:
                 table.put(record, Row((name, value) for name, value in row.items() if name != field_name))
         self._metadata_changed(entity)
 
+    def select_for_capture(self, entity_name: str, *, selected: bool = True) -> None:
+        """Let changes of an object be told as events, or no longer."""
+        entity = self.object(entity_name)
+        if entity.cdc != selected:
+            entity.cdc = selected
+            self._metadata_changed(entity)
+
     def next_key_prefix(self) -> str:
         """Return a free prefix for a custom object: a00, a01, ..."""
         return next(prefix for number in range(1000) if (prefix := f"a{number:02d}") not in self._by_prefix)

@@ -49,6 +49,16 @@ def save_error(error: OrgError) -> dict[str, Any]:
     return {"statusCode": error.code, "message": error.message, "fields": list(error.fields)}
 
 
+def encoded(value: Any) -> bytes:
+    """Return JSON, numbers exact."""
+    return _ENCODER.encode(value)
+
+
+def decoded(content: bytes) -> Any:
+    """Read JSON, numbers exact."""
+    return _DECODER.decode(content)
+
+
 async def read_json(request: Request) -> Any:
     """Return the body, numbers exact.
 
