@@ -14,7 +14,7 @@ COUNTS = ("unavailable", "lock_rows", "duplicate", "overflow_changes")
 ENTITY_COUNTS = ("gap", "overflow", "drop_events")
 SWITCHES = ("merge", "stream_off", "enriched", "text_diff")
 SETTINGS = ("retention_seconds", "keepalive_seconds", "idle_close_seconds", "api_allocation", "event_allocation")
-ACTIONS = ("expired_token", "stream_reset", "schema_change")
+ACTIONS = ("expired_token", "stream_reset", "schema_change", "disconnect", "field_conversion")
 
 
 @dataclass
@@ -24,12 +24,15 @@ class Faults:
     Counts of next things: `unavailable` calls answered 503 / UNAVAILABLE, `lock_rows` writes refused with
     UNABLE_TO_LOCK_ROW, `duplicate` events told twice. By object (`*` for any): `gap` next events lose their content,
     `overflow` next transactions become GAP_OVERFLOW, `drop_events` next events are never told.
-    Switches: `merge` (on: equal changes of one transaction become one event with several ids), `stream_off` (nothing
-    is logged, as in an outage longer than retention), `enriched` (events are not merged, and those of one change share
-    a replay id), `text_diff` (a change of long text is told as a difference).
+    Switches: `merge` (on: equal changes of one transaction become one event with several ids), `stream_off` (an outage
+    longer than retention: the bus is away, nothing is logged, and afterwards no older replay id is good), `enriched`
+    (events are not merged, and those of one change share a replay id), `text_diff` (a change of long text is told as a
+    difference).
     Settings in seconds: retention of events, the empty keep-alive answer, closing a stream that holds no credit; and
     allocations a day: `api_allocation` calls, `event_allocation` delivered events (None: the edition's). A transaction
     of more than `overflow_changes` changes overflows.
+    Actions: `expired_token` ends all sessions, `stream_reset` makes all replay ids invalid, `disconnect` ends the open
+    streams, `schema_change` adds a field, `field_conversion` says of an object that any record may have changed.
     """
 
     unavailable: int = 0

@@ -24,6 +24,7 @@ from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
 
 ALL_CHANGES = "/data/ChangeEvents"
 RESPONSE_BYTES = 3_000_000
+_END_OF_TIME = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +42,44 @@ class Topic:
 
 
 class EventBus:
-    """One for an org. `channels` holds custom channels: `Sales__chn` to the objects in it."""
+    """One for an org.
+
+    `channels` holds custom channels (`Sales__chn` to the objects in it); `interruptions` counts what ended all streams.
+    """
 
     def __init__(self, org: SandboxOrg, *, seed: int = 1) -> None:
         self.org = org
         self.log = EventLog(seed)
         self.schemas = SchemaBook()
         self.channels: dict[str, frozenset[str]] = {}
+        self.interruptions = 0
+        self._was_off = False
         self._wakers: set[Callable[[], None]] = set()
         org.listeners.append(self.tell)
         org.faults.on("stream_reset", lambda _value: self.reset())
+        org.faults.on("disconnect", lambda _value: self.disconnect())
+        org.faults.on("field_conversion", self.tell_whole_object_gap)
 
     def tell(self, transaction: CommittedTransaction) -> None:
         """Log the events of a transaction, or what the faults make of them."""
-        if self.org.faults.stream_off:
-            return
+        self.expire()
         faults = self.org.faults
+        if faults.stream_off:
+            return
         told = told_of(transaction, self._schema_of, merge=faults.merge, overflow_changes=faults.overflow_changes)
         for event in self._overflown(told):
             if self.org.objects[event.entity].cdc:
                 self._log(event, transaction)
-        self.expire()
         self._wake()
 
     def tell_whole_object_gap(self, name: str) -> None:
-        """Tell that every record of an object may have changed, as after a change of a field's type."""
+        """Tell that every record of an object may have changed, as after a change of a field's type.
+
+        Raises:
+            ValueError: the org does not have the object.
+        """
+        if name not in self.org.objects:
+            raise ValueError(f"field_conversion: there is no object {name!r}")
         entity = self.org.objects[name]
         transaction = self.own_transaction()
         told = Told(name, "GAP_UPDATE", (f"{entity.key_prefix}*",), 1, None)
@@ -152,12 +166,18 @@ class EventBus:
     def reset(self) -> None:
         """Make all replay ids invalid and end all streams, as a move to another instance does."""
         self.log.reset()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """End all open streams as unavailable; their positions stay good."""
+        self.interruptions += 1
         self._wake()
 
     def expire(self) -> None:
-        """Let go of what is older than the retention by the org's clock."""
+        """Let go of what is older than the retention by the org's clock: everything, after the stream was off."""
         kept = timedelta(seconds=self.org.faults.retention_seconds)
-        self.log.expire(epoch_ms(self.org.clock.now() - kept))
+        self.log.expire(_END_OF_TIME if self._was_off else epoch_ms(self.org.clock.now() - kept))
+        self._was_off = self.org.faults.stream_off
 
     def now_ms(self) -> int:
         """Return the org's time."""

@@ -50,11 +50,6 @@ class EventLog:
         self._numbers, self._times, self._kinds = array("Q"), array("q"), array("H")
 
     @property
-    def epoch(self) -> int:
-        """Return how often the stream was reset."""
-        return self._epoch
-
-    @property
     def earliest(self) -> int:
         """Return the position of the oldest event that is not expired."""
         return self._earliest

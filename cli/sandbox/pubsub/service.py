@@ -110,7 +110,8 @@ class PubSubService:
         """Give a call its rpc id, let it in, and end it with status and trailers if it is refused."""
         rpc_id = str(uuid.uuid4())
         try:
-            if self._bus.org.faults.take("unavailable"):
+            faults = self._bus.org.faults
+            if faults.stream_off or faults.take("unavailable"):
                 raise unavailable()
             check_access(self._bus.org, context.invocation_metadata() or ())
             yield rpc_id

@@ -4,7 +4,7 @@ Place     service -> [this] -> bus.read; each response is the events' bytes as t
 Rules     - Each FetchRequest adds to the credit, which never is more than 100. Only the first says from where to read.
           - Credit and no event: an empty response after `keepalive_seconds`, with the newest replay id.
           - No credit: the stream ends `idle_close_seconds` after the last response (or the start).
-          - A reset of the bus ends the stream as unavailable; falling behind the retention as a lost position.
+          - A reset or break of the bus ends the stream as unavailable; falling behind the retention as a lost position.
 Source    Pub/Sub API guide, "Subscribe RPC Method", "Pull Subscription and Flow Control"; reference 1.3.
 """
 
@@ -30,7 +30,7 @@ class Subscription:
         self._topic: Topic | None = None
         self._position = 0
         self._credit = 0
-        self._epoch = bus.log.epoch
+        self._interruptions = bus.interruptions
         self._changed = asyncio.Event()
         self._failure: BusError | None = None
         self._client_is_done = False
@@ -96,7 +96,7 @@ class Subscription:
         self._changed.clear()
         if self._failure is not None:
             raise self._failure
-        if self._epoch != self._bus.log.epoch:
+        if self._interruptions != self._bus.interruptions or self._bus.org.faults.stream_off:
             raise unavailable()
         if self._topic is not None and self._credit and await self._deliver(self._topic, write):
             return True

@@ -285,6 +285,20 @@ async def test_a_reset_ends_open_streams_as_unavailable_and_old_ids_are_lost() -
         assert len(await again.events(1)) == 1
 
 
+async def test_a_break_ends_open_streams_and_their_positions_stay_good() -> None:
+    org = small_org()
+    async with running(org) as (_, client):
+        insert(org, 2)
+        stream = client.subscribe()
+        await stream.earliest(1)
+        last = (await stream.events(1))[0].replay_id
+        org.faults.apply({"disconnect": True})
+        assert await refusal(stream.response) == (grpc.StatusCode.UNAVAILABLE, "service.unavailable")
+        again = client.subscribe()
+        await again.custom(last)
+        assert [event.body["Name"] for event in await again.events(1)] == ["1"]
+
+
 async def test_an_id_older_than_the_retention_is_lost_and_so_is_a_stream_that_fell_behind_it() -> None:
     org = small_org()
     async with running(org) as (_, client):
@@ -324,6 +338,27 @@ async def test_a_service_that_is_away_comes_back() -> None:
         assert await refusal(lambda: ask_topic(client, ALL)) == unavailable
         assert await refusal(lambda: asks(ALL, {"count": 1})(client)) == unavailable
         await ask_topic(client, ALL)
+
+
+async def test_while_the_stream_is_off_the_bus_is_away_and_afterwards_older_positions_are_lost() -> None:
+    org = small_org()
+    async with running(org) as (_, client):
+        insert(org, 2)
+        stream = client.subscribe()
+        await stream.earliest(100)
+        old = (await stream.events(2))[1].replay_id
+        org.faults.apply({"stream_off": True})
+        insert(org, 3)
+        unavailable = (grpc.StatusCode.UNAVAILABLE, "service.unavailable")
+        assert await refusal(stream.response) == unavailable
+        assert await refusal(lambda: ask_topic(client, ALL)) == unavailable
+        org.faults.apply({"stream_off": False})
+        insert(org, 1, "OrderItem")
+        asked = asks(ALL, {"count": 1, "replay_preset": pb.CUSTOM, "replay_id": old})
+        assert await refusal(lambda: asked(client)) == (INVALID, "subscription.fetch.replayid.corrupted")
+        again = client.subscribe()
+        await again.earliest(100)
+        assert [event.header["entityName"] for event in await again.events(1)] == ["OrderItem"]
 
 
 async def test_managed_subscriptions_are_refused_with_a_code() -> None:
