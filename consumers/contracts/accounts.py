@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fakturo.consumers.contracts.history import Moment, RecordHistory, first_filled
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import AccountFields, Profile
-from fakturo.consumers.contracts.values import Unclear, flag, text_of
+from fakturo.consumers.contracts.values import Unclear, decimal_of, flag, text_of
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion
 
 TERMS_DAYS_MAX = 3650
@@ -72,10 +72,11 @@ def map_account(
         if not (versions and _same_terms(versions[-1], built)):
             versions.append(built)
     problems = [Problem("Account", history.record_id, f"Account {account} {problem}.")] if problem else []
+    problems += [Problem("Account", history.record_id, f"Account {account} {text}.") for text in history.unclear]
     if history.gap:
         text = f"Account {account}: Salesforce reported {history.gap} without its content; read the record again."
         problems.append(Problem("Account", history.record_id, text))
-    if not versions:
+    if not versions or history.unclear:
         return None, problems
     recorded_at = max(version.recorded_at for version in versions)
     mapped = AccountChanged(
@@ -129,8 +130,8 @@ def _account_version(
 
 
 def _terms_days(values: dict[str, object], fields: AccountFields) -> int:
-    value = first_filled(values, fields.terms_days)
-    terms = Decimal(str(fields.default_terms_days if value is None else value))
+    terms = decimal_of(first_filled(values, fields.terms_days))
+    terms = Decimal(fields.default_terms_days) if terms is None else terms
     if terms != terms.to_integral_value() or not 0 <= terms <= TERMS_DAYS_MAX:
         text = f"a whole number up to {TERMS_DAYS_MAX}"
         raise Unclear(f"has payment terms of {terms} days; correct {fields.terms_days[0]} to {text}")

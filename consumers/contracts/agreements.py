@@ -103,7 +103,11 @@ def _commitment(
 
 def _minor(order: RecordHistory, fields: Fields, currency: str, unclear: list[str]) -> int | None:
     """Return an amount in minor units, None where there is none or 0, or where it cannot be one."""
-    amount = decimal_of(order.value(fields)) or Decimal(0)
+    try:
+        amount = decimal_of(order.value(fields)) or Decimal(0)
+    except Unclear as problem:
+        unclear.append(str(problem))
+        return None
     if amount < 0 or amount > AMOUNT_MAX or amount != round_amount(amount, currency):
         digits = exponent_of(currency)
         unclear.append(

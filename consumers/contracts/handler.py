@@ -5,36 +5,24 @@ Time      `advance` publishes all that came before the tick, so a tick of ours s
           the topic. `flush` publishes between ticks in live operation only.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from fakturo.consumers.contracts import store
+from fakturo.consumers.contracts import counting, drift, snapshots, store
 from fakturo.consumers.contracts.accounts import AccountDefaults
+from fakturo.consumers.contracts.drift import Drift, drift_of
 from fakturo.consumers.contracts.offers import Offers, load_offers
 from fakturo.consumers.contracts.price_books import PriceBooks
-from fakturo.consumers.contracts.profile import Profile, load_profile
+from fakturo.consumers.contracts.profile import Profile
+from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.contracts.publication import END_OF_TIME, Publication
-from fakturo.consumers.contracts.reducer import check_values, facts_of
-from fakturo.consumers.contracts.store import Change
+from fakturo.consumers.contracts.reading import Read, read
+from fakturo.consumers.contracts.store import Change, Identified, ObjectGap, SnapshotEnd
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
-from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.events.change_data import decode_change
-from fakturo.schemas.salesforce_ids import long_id
 from fakturo.schemas.topics import CATALOG
-
-
-@dataclass(frozen=True, slots=True)
-class ReadChange:
-    """A record that could be read, and the change that it holds."""
-
-    record: Record
-    change: Change
 
 
 class ContractsAgent:
@@ -43,7 +31,7 @@ class ContractsAgent:
     name = "contracts"
 
     def __init__(self, settings: Settings, offers: Offers | None = None) -> None:
-        self._profile = load_profile()
+        self._profile = load_profile(settings.profile)
         found = load_offers(settings.catalog) if offers is None else offers
         self._live = settings.interim_seconds > 0
         self._books = PriceBooks(file_offers=found, profile=self._profile)
@@ -60,16 +48,37 @@ class ContractsAgent:
         if lists:
             await self._books.take(lists, tx)
         changes = [record for record in batch if record.topic != CATALOG.name]
-        read = [found for record in changes if (found := _read(record, self._profile, tx)) is not None]
-        fresh = await _claim(read, tx)
-        if not fresh:
-            return
-        states = await store.lock_records(tx.driver, [change.key for change in fresh])
-        for change in fresh:
-            states[change.key].apply(change.facts, change.committed_ms)
-        await store.save_records(tx.driver, states, fresh)
-        await store.save_references(tx.driver, _references(fresh, self._profile))
-        marks = [(role, change.record_id, change.watermark_at) for change, role in _roles(fresh, self._profile)]
+        told = [found for record in changes if (found := read(record, self._profile, tx)) is not None]
+        for run in _runs(told):
+            await self._take(run, tx)
+
+    async def _take(self, run: Sequence[Read], tx: Transaction) -> None:
+        """Take the changes of `run`, then what ends it."""
+        fresh = await _claim(run, tx)
+        changes = [found for found in fresh if isinstance(found, Change)]
+        if changes:
+            await self._apply(changes, tx)
+        gaps = [found for found in fresh if isinstance(found, ObjectGap)]
+        await snapshots.keep_gaps(tx.driver, gaps)
+        counting.count_gaps(gaps, self._profile, tx)
+        for found in fresh:
+            if isinstance(found, SnapshotEnd):
+                await snapshots.sweep(tx.driver, found, self._profile.roles(found.entity))
+
+    async def _apply(self, changes: Sequence[Change], tx: Transaction) -> None:
+        states = await store.lock_records(tx.driver, [change.key for change in changes])
+        drifted: list[Drift] = []
+        for change in changes:
+            state = states[change.key]
+            known = bool(state.versions)
+            had = state.apply(change.facts, change.committed_ms)
+            drifted += drift_of(change, had, self._profile.fields_of(change.entity), known=known)
+        await store.save_records(tx.driver, states, changes)
+        await drift.keep(tx.driver, drifted)
+        counting.count_drift(drifted, self._profile, tx)
+        counting.count_unmapped(changes, self._profile, tx)
+        await store.save_references(tx.driver, _references(changes, self._profile))
+        marks = [(role, one.record_id, one.watermark_at) for one in changes for role in self._profile.roles(one.entity)]
         await store.mark_changed(tx.driver, marks)
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
@@ -82,54 +91,31 @@ class ContractsAgent:
             pass
 
 
-def _read(record: Record, profile: Profile, tx: Transaction) -> ReadChange | None:
-    """Return the change that `record` holds; a record that holds none is rejected."""
-    try:
-        read = decode_change(record.value)
-        facts = facts_of(read)
-        check_values(facts, read.entity, profile)
-        record_id = _long_id(read.recordId, "$.recordId")
-        for name in profile.reference_fields(read.entity):
-            if facts.get(name):
-                facts[name] = _long_id(facts[name], f"$.values.{name}")
-    except SchemaError as error:
-        tx.reject(record, error.reason, str(error))
-        return None
-    fingerprint = hashlib.sha256(encode([read.entity, read.changeType, read.commit.ts, facts])).digest()
-    change = Change(
-        entity=read.entity,
-        record_id=record_id,
-        event_id=read.eventId or fingerprint.hex(),
-        fingerprint=fingerprint,
-        facts=facts,
-        committed_ms=read.commit.ts,
-        committed_at=read.committed_at,
-        recorded_at=record.recorded_at,
-        watermark_at=record.watermark_at or store.BEGINNING,
-    )
-    return ReadChange(record, change)
+def _runs(told: Sequence[Read]) -> Iterator[list[Read]]:
+    """Cut `told` behind each end of a whole reading: what comes after it must not be applied before it."""
+    run: list[Read] = []
+    for found in told:
+        run.append(found)
+        if isinstance(found.content, SnapshotEnd):
+            yield run
+            run = []
+    if run:
+        yield run
 
 
-def _long_id(record_id: str, path: str) -> str:
-    try:
-        return long_id(record_id)
-    except ValueError as error:
-        raise SchemaError(Reason.UNKNOWN_SHAPE, str(error), path) from error
-
-
-async def _claim(read: Sequence[ReadChange], tx: Transaction) -> list[Change]:
-    """Return the changes that were never applied; count repeats, reject another payload under a known identity."""
-    first: dict[tuple[str, str], ReadChange] = {}
-    for found in read:
-        first.setdefault((found.change.record_id, found.change.event_id), found)
-    known = await store.claim_events(tx.driver, [found.change for found in first.values()]) if first else {}
-    fresh: list[Change] = []
-    for found in read:
-        identity = (found.change.record_id, found.change.event_id)
+async def _claim(told: Sequence[Read], tx: Transaction) -> list[Identified]:
+    """Return what was never taken; count repeats, reject another payload under a known identity."""
+    first: dict[tuple[str, str], Read] = {}
+    for found in told:
+        first.setdefault((found.content.record_id, found.content.event_id), found)
+    known = await store.claim_events(tx.driver, [found.content for found in first.values()]) if first else {}
+    fresh: list[Identified] = []
+    for found in told:
+        identity = (found.content.record_id, found.content.event_id)
         if first[identity] is found and identity not in known:
-            fresh.append(found.change)
+            fresh.append(found.content)
             tx.count(found.record.topic, "applied")
-        elif known.get(identity, first[identity].change.fingerprint) == found.change.fingerprint:
+        elif known.get(identity, first[identity].content.fingerprint) == found.content.fingerprint:
             tx.count(found.record.topic, "duplicate")
         else:
             text = f"event {identity[1]} of record {identity[0]} came before with another content"
@@ -138,15 +124,15 @@ async def _claim(read: Sequence[ReadChange], tx: Transaction) -> list[Change]:
 
 
 def _references(changes: Sequence[Change], profile: Profile) -> list[tuple[str, str, str]]:
-    return [
+    """Return (role, record id, target id) of what the changes point to; an item may be its own subscription."""
+    found = [
         (role, change.record_id, change.facts[name])
         for change in changes
-        for name, role in profile.reference_fields(change.entity).items()
+        for name, roles in profile.reference_fields(change.entity).items()
         if change.facts.get(name)
+        for role in roles
     ]
-
-
-def _roles(changes: Sequence[Change], profile: Profile) -> list[tuple[Change, str]]:
-    """Return the changes of records that we map, each with what the record is to us."""
-    found = [(change, profile.role(change.entity)) for change in changes]
-    return [(change, role) for change, role in found if role is not None]
+    if profile.item.is_own_subscription:
+        own = [change.record_id for change in changes if change.entity == profile.item.entity]
+        found += [("subscription", record_id, record_id) for record_id in own]
+    return found

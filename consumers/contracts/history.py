@@ -2,27 +2,33 @@
 
 Place     store -> [this] -> mapping. Pure. The order in which facts arrived does not matter, but for a tie: of two
           facts of one field and one commit the later arrival (`arrival`, ascending) counts.
+Gap       what a row, read again because of a gap, says differently from all that was told before the gap took effect
+          then, not when the row was last changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from fakturo.consumers.contracts.reducer import DELETED, GAP, WHOLE
+from fakturo.consumers.contracts.reducer import DELETED, GAP, SWEPT, WHOLE, differs
 
 Condition = Callable[[dict[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """From `effective_at` (the commit) on, `field` had `value`; we knew at `recorded_at`."""
+    """From `effective_at` (the commit) on, `field` had `value`; we knew at `recorded_at`.
+
+    `gap_at` is the commit of the gap that the row answers, None where it answers none.
+    """
 
     field: str
     value: Any
     effective_at: datetime
     recorded_at: datetime
     arrival: int = 0
+    gap_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +42,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class RecordHistory:
-    """All facts of one record, in the order of effect."""
+    """All facts of one record, in the order of effect; `unclear` says which derived field has no value now, and why."""
 
     entity: str
     record_id: str
     facts: tuple[Fact, ...]
+    unclear: tuple[str, ...] = ()
     _latest: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,8 +56,10 @@ class RecordHistory:
     @classmethod
     def of(cls, entity: str, record_id: str, facts: Iterable[Fact]) -> "RecordHistory":
         """Return the history of `facts`, whatever order they are given in."""
-        ordered = tuple(sorted(facts, key=lambda fact: (fact.effective_at, fact.arrival)))
-        return cls(entity, record_id, ordered)
+        ordered = sorted(facts, key=lambda fact: (fact.effective_at, fact.arrival))
+        if any(fact.gap_at is not None for fact in ordered):
+            ordered = sorted(_at_their_gaps(ordered), key=lambda fact: fact.effective_at)
+        return cls(entity, record_id, tuple(ordered))
 
     @property
     def recorded_at(self) -> datetime:
@@ -94,8 +103,17 @@ class RecordHistory:
         return moments
 
     def deleted_at(self) -> datetime | None:
-        """Return since when the record is deleted, or None while it lives."""
-        return self.since(lambda values: bool(values.get(DELETED)), (DELETED,))
+        """Return since when the record is deleted, or None while it lives.
+
+        Where nobody told, it is since the reading of the whole object that did not find it.
+        """
+        told_at = self.since(lambda values: bool(values.get(DELETED)), (DELETED,))
+        return told_at or self.since(lambda values: bool(values.get(SWEPT)), (SWEPT,))
+
+    def holds_since(self, field: str) -> datetime | None:
+        """Return since when `field` has the value that it has now, or None where nothing was told of it."""
+        now = self._latest.get(field)
+        return self.since(lambda values: not differs(values.get(field), now), (field,))
 
     def since(self, holds: Condition, fields: Sequence[str]) -> datetime | None:
         """Return since when `holds` is true without a break up to now, or None if it is not true now."""
@@ -106,6 +124,25 @@ class RecordHistory:
             elif start is None:
                 start = moment.effective_at
         return start
+
+
+def _at_their_gaps(ordered: Sequence[Fact]) -> list[Fact]:
+    """Move what first came with the answer to a gap to the gap, where nothing newer than the gap had been told.
+
+    The row stays known at its own commit as well: a late event from in between must not win over it.
+    """
+    found: list[Fact] = []
+    before: dict[str, Fact] = {}
+    for fact in ordered:
+        last = before.get(fact.field)
+        before[fact.field] = fact
+        found.append(fact)
+        gap_at = fact.gap_at
+        if gap_at is None or gap_at >= fact.effective_at or fact.field in (GAP, WHOLE):
+            continue
+        if last is None or (last.effective_at <= gap_at and differs(fact.value, last.value)):
+            found.append(replace(fact, effective_at=gap_at))
+    return found
 
 
 def first_filled(values: dict[str, Any], fields: Sequence[str]) -> Any:

@@ -9,14 +9,15 @@ Shape     a change of the product or of how it is billed ends the item and start
           the first such change. A number that later changes left without days stays, without days.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from fakturo.consumers.contracts.history import Moment, RecordHistory, first_filled
 from fakturo.consumers.contracts.profile import ItemFields
-from fakturo.consumers.contracts.values import decimal_of
+from fakturo.consumers.contracts.reducer import differs
+from fakturo.consumers.contracts.values import DayOf, date_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,13 @@ def segments_of(
     *,
     start_on: date,
     agreed_at: datetime,
-    day_of: Callable[[datetime], date],
+    day_of: DayOf,
 ) -> list[Segment]:
-    """Return the shapes of the item by number, each with the stretches of its values, ascending."""
+    """Return the shapes of the item by number, each with the stretches of its values, ascending.
+
+    Raises:
+        Unclear: an effective date is no date.
+    """
     changes = _changes(history, fields, start_on, agreed_at, day_of)
     stretches = [Stretch(start_on=start_on, recorded_at=history.recorded_at)]
     shapes: dict[int, Stretch] = {}
@@ -71,7 +76,7 @@ def segments_of(
 
 
 def _changes(
-    history: RecordHistory, fields: ItemFields, start_on: date, agreed_at: datetime, day_of: Callable[[datetime], date]
+    history: RecordHistory, fields: ItemFields, start_on: date, agreed_at: datetime, day_of: DayOf
 ) -> list[_Change]:
     """Return what each commit changed, in the order of commits, with the date from which it holds."""
     wanted = (*fields.terms, *fields.shape)
@@ -79,10 +84,10 @@ def _changes(
     before: dict[str, Any] = {}
     for moment in history.timeline((*wanted, *fields.effective_on)):
         values = {
-            name: value for name, value in moment.values.items() if name in wanted and _differs(value, before.get(name))
+            name: value for name, value in moment.values.items() if name in wanted and differs(value, before.get(name))
         }
         day = day_of(moment.effective_at)
-        dated_on = _dated_on(moment, before, fields, day)
+        dated_on = _dated_on(moment, before, fields, day_of)
         if values:
             early = not changes or moment.effective_at <= agreed_at
             on = dated_on if dated_on and changes else start_on if early else day
@@ -93,13 +98,14 @@ def _changes(
     return changes
 
 
-def _dated_on(moment: Moment, before: dict[str, Any], fields: ItemFields, day: date) -> date | None:
+def _dated_on(moment: Moment, before: dict[str, Any], fields: ItemFields, day_of: DayOf) -> date | None:
     """Return the effective date that counts at `moment`: one that it sets, or one that still lies ahead."""
     value = first_filled(moment.values, fields.effective_on)
     if not value:
         return None
-    dated_on = date.fromisoformat(value)
-    return dated_on if value != first_filled(before, fields.effective_on) or dated_on > day else None
+    dated_on = date_in(value, day_of)
+    is_set_now = value != first_filled(before, fields.effective_on)
+    return dated_on if is_set_now or dated_on > day_of(moment.effective_at) else None
 
 
 def _applied(stretches: Sequence[Stretch], change: _Change, fields: ItemFields, next_number: int) -> list[Stretch]:
@@ -124,7 +130,7 @@ def _joined(stretches: Sequence[Stretch], fields: ItemFields) -> list[Stretch]:
     """Give a stretch the number of the one before it where both have one shape: a later change overruled it."""
     joined: list[Stretch] = []
     for one in stretches:
-        if joined and not any(_differs(one.values.get(name), joined[-1].values.get(name)) for name in fields.shape):
+        if joined and not any(differs(one.values.get(name), joined[-1].values.get(name)) for name in fields.shape):
             one = replace(one, number=joined[-1].number)
         joined.append(one)
     return joined
@@ -146,13 +152,3 @@ def _segments(stretches: Sequence[Stretch], shapes: dict[int, Stretch]) -> list[
             )
         )
     return segments
-
-
-def _differs(one: Any, other: Any) -> bool:
-    """Return whether two values say different things: "1" and "1.00" do not."""
-    if one == other or {one, other} == {None, ""}:
-        return False
-    try:
-        return decimal_of(one) != decimal_of(other)
-    except ArithmeticError:
-        return True

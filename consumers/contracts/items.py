@@ -7,24 +7,27 @@ Own price only where the unit price differs from the list price, and only on `fl
           orgs fill the field on everything, often with 0.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from fakturo.consumers.contracts.entries import Sale, product_of, term_end_on
 from fakturo.consumers.contracts.history import RecordHistory, first_filled
 from fakturo.consumers.contracts.item_terms import Segment, Stretch, segments_of
 from fakturo.consumers.contracts.lifecycle import Lifecycle
 from fakturo.consumers.contracts.offers import Offers, is_licensed, takes_own_price
 from fakturo.consumers.contracts.problems import Problem
-from fakturo.consumers.contracts.profile import ItemFields
+from fakturo.consumers.contracts.profile import ItemFields, ProductFields
 from fakturo.consumers.contracts.values import (
     DAY,
+    DayOf,
     Unclear,
     choice_of,
+    date_of,
     day_after,
     decimal_of,
     earliest,
@@ -45,40 +48,54 @@ AMOUNT_MAX = 10**12
 class ItemContext:
     """What an item takes from its order, its account and the catalog: the order's `life`, currency, cost centre."""
 
-    day_of: Callable[[datetime], date]
+    day_of: DayOf
     life: Lifecycle
     offers: Offers
     currency: str
     cost_centre: str | None
     fields: ItemFields
-    product_code: tuple[str, ...]
+    product_fields: ProductFields
     products: Mapping[str, RecordHistory]
 
 
 def map_item(history: RecordHistory, context: ItemContext) -> tuple[list[SubscriptionItem], list[Problem]]:
     """Return the item in its shapes, and what is missing; nothing where it was removed before it started."""
-    first, last = history.value(context.fields.first_day), history.value(context.fields.last_day)
-    start_on = date.fromisoformat(first) if first else context.life.started_on
-    planned_end_on = day_after(last) if last else context.life.ended_on
     removed_on = _removed_on(history, context)
-    if start_on == date.max:
-        what = f"starts on {start_on}, which is no day to start on; correct {context.fields.first_day[0]}"
-        return [], [_problem(history, what)]
-    if planned_end_on is not None and planned_end_on <= start_on:
-        what = f"ends on {planned_end_on - DAY}, before it starts on {start_on}"
-        return [], [] if removed_on else [_problem(history, what)]
-    end_on = earliest(planned_end_on, removed_on)
-    segments = segments_of(
-        history, context.fields, start_on=start_on, agreed_at=context.life.activated_at, day_of=context.day_of
-    )
+    try:
+        start_on, planned_end_on = _service(history, context)
+        end_on = earliest(planned_end_on, removed_on)
+        segments = segments_of(
+            history, context.fields, start_on=start_on, agreed_at=context.life.activated_at, day_of=context.day_of
+        )
+    except Unclear as unclear:
+        return [], [] if removed_on else [problem_of(history, str(unclear))]
     items: list[SubscriptionItem] = []
     problems: list[Problem] = []
     for segment in segments:
         try:
             items += _segment_items(history, context, segment, (start_on, end_on))
         except Unclear as unclear:
-            problems += [] if removed_on else [_problem(history, str(unclear))]
+            problems += [] if removed_on else [problem_of(history, str(unclear))]
     return items, problems
+
+
+def _service(history: RecordHistory, context: ItemContext) -> tuple[date, date | None]:
+    """Return the first day of service and its planned end (exclusive).
+
+    Raises:
+        Unclear: a derived field has no value, or the days make no sense.
+    """
+    if history.unclear:
+        raise Unclear(history.unclear[0])
+    fields = context.fields
+    start_on = date_of(history, fields.first_day, context.day_of) or context.life.started_on
+    last_on = date_of(history, fields.last_day, context.day_of)
+    if start_on == date.max:
+        raise Unclear(f"starts on {start_on}, which is no day to start on; correct {fields.first_day[0]}")
+    end_on = day_after(last_on) if last_on else context.life.ended_on or term_end_on(history, fields, start_on)
+    if end_on is not None and end_on <= start_on:
+        raise Unclear(f"ends on {end_on - DAY}, before it starts on {start_on}")
+    return start_on, end_on
 
 
 def _segment_items(
@@ -90,7 +107,7 @@ def _segment_items(
         Unclear: what is missing or wrong of it.
     """
     start_on, end_on = service
-    offer = _billed(_offer(segment, context), segment.values, context)
+    offer = _billed(_offer(history, segment, start_on, context), segment.values, context)
     item = SubscriptionItem(
         subscription_item=history.record_id if segment.number == 1 else f"{history.record_id}/{segment.number}",
         product_code=offer.code,
@@ -98,7 +115,7 @@ def _segment_items(
         billing=offer.billing,
         service_start_on=segment.start_on,
         service_end_on=earliest(segment.end_on, end_on),
-        terms=_terms(segment, context, offer),
+        terms=_terms(segment, context, offer, lowest=-NUMBER_MAX if revises(history, context.fields) else 0),
         prices=offer.prices,
         tax=offer.tax,
         meter=offer.meter,
@@ -118,12 +135,18 @@ def _segment_items(
     return [msgspec.structs.replace(item, service_end_on=ends_on)]
 
 
-def _problem(history: RecordHistory, what: str) -> Problem:
+def revises(history: RecordHistory, fields: ItemFields) -> bool:
+    """Return whether the item changes the quantity of another one."""
+    return bool(history.value(fields.revises))
+
+
+def problem_of(history: RecordHistory, what: str) -> Problem:
+    """Return the sentence "OrderItem 802... <what>."."""
     return Problem(history.entity, history.record_id, f"{history.entity} {history.record_id} {what}.")
 
 
-def _offer(segment: Segment, context: ItemContext) -> Product:
-    """Return what the catalog offers as the product of a shape.
+def _offer(history: RecordHistory, segment: Segment, start_on: date, context: ItemContext) -> Product:
+    """Return what the catalog offers as the product of a shape, else what the org's own price list does.
 
     Raises:
         Unclear: what is missing.
@@ -134,14 +157,22 @@ def _offer(segment: Segment, context: ItemContext) -> Product:
     product = context.products.get(product_id)
     if product is None:
         raise Unclear(f"waits for its product {product_id}, which has not arrived")
-    code = product.value(context.product_code)
-    if code is None:
-        raise Unclear(f"has the product {product_id}, whose {context.product_code[0]} is empty")
-    offer = context.offers.find(str(code), context.currency)
+    code = text_of(product.value(context.product_fields.code))
+    if code is None and not context.fields.entry_price:
+        raise Unclear(f"has the product {product_id}, whose {context.product_fields.code[0]} is empty")
+    offer = context.offers.find(code, context.currency) if code else None
     if offer is None:
-        raise Unclear(f"has the product {code}, which the catalog does not know")
+        sale = Sale(
+            item=history,
+            product=product,
+            code=code or str(product_id),
+            currency=context.currency,
+            start_on=start_on,
+            day_of=context.day_of,
+        )
+        return product_of(sale, context.fields, context.product_fields, context.offers)
     if not offer.prices:
-        raise Unclear(f"has the product {code}, which has no price in {context.currency}")
+        raise Unclear(f"has the product {code}, which has no price in {context.currency}; add one to the catalog")
     return offer
 
 
@@ -202,9 +233,9 @@ def _price_change(history: RecordHistory, fields: ItemFields) -> str | None:
 
 def _trial_until_on(history: RecordHistory, context: ItemContext, offer: Product, start_on: date) -> date | None:
     """Return the first day that costs: the one after the item's own last free day, else by the product's trial days."""
-    last_day = history.value(context.fields.trial_last_day)
-    if last_day:
-        return day_after(last_day)
+    last_on = date_of(history, context.fields.trial_last_day, context.day_of)
+    if last_on:
+        return day_after(last_on)
     return start_on + timedelta(days=offer.trial_days) if offer.trial_days else None
 
 
@@ -213,8 +244,8 @@ def _removed_on(history: RecordHistory, context: ItemContext) -> date | None:
     return earliest(context.day_of(deleted_at) if deleted_at else None, context.life.closed_on)
 
 
-def _terms(segment: Segment, context: ItemContext, offer: Product) -> tuple[ItemTerms, ...]:
-    """Return the terms of a shape, ascending, the first from its start on.
+def _terms(segment: Segment, context: ItemContext, offer: Product, lowest: int) -> tuple[ItemTerms, ...]:
+    """Return the terms of a shape, ascending, the first from its start on; no quantity is below `lowest`.
 
     Raises:
         Unclear: what is wrong with the newest ones; older ones that are wrong are passed over.
@@ -223,7 +254,7 @@ def _terms(segment: Segment, context: ItemContext, offer: Product) -> tuple[Item
     problem: Unclear | None = None
     for stretch in segment.stretches or [_whole(segment)]:
         try:
-            built = _terms_of(stretch, context, offer)
+            built = _terms_of(stretch, context, offer, lowest)
         except Unclear as unclear:
             problem = unclear
             continue
@@ -249,7 +280,7 @@ def _same(one: ItemTerms, other: ItemTerms) -> bool:
     )
 
 
-def _terms_of(stretch: Stretch, context: ItemContext, offer: Product) -> ItemTerms:
+def _terms_of(stretch: Stretch, context: ItemContext, offer: Product, lowest: int) -> ItemTerms:
     """Return the terms that the values of `stretch` give.
 
     Raises:
@@ -261,11 +292,11 @@ def _terms_of(stretch: Stretch, context: ItemContext, offer: Product) -> ItemTer
     own = _own_price(stretch.values, fields) if takes_own_price(offer) else None
     if quantity is None and is_licensed(offer):
         raise Unclear(f"has no quantity: fill {fields.quantity[0]}")
-    if quantity is not None and not 0 <= quantity <= NUMBER_MAX:
+    if quantity is not None and not lowest <= quantity <= NUMBER_MAX:
         raise Unclear(f"has the quantity {quantity}; it must not be negative, nor above {NUMBER_MAX}")
     if discount is not None and not 0 <= discount <= 100:
         raise Unclear(f"has a discount of {discount} %; correct {fields.discount_percent[0]} to 0 to 100")
-    if own is not None and not 0 <= own * (quantity or 1) <= AMOUNT_MAX:
+    if own is not None and not 0 <= own * (abs(quantity) if quantity else 1) <= AMOUNT_MAX:
         raise Unclear(f"has the unit price {own}; it must not be negative, nor the amount above {AMOUNT_MAX}")
     return ItemTerms(
         effective_from=stretch.start_on,

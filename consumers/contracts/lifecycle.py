@@ -17,7 +17,18 @@ from typing import TypeVar
 
 from fakturo.consumers.contracts.history import RecordHistory, first_filled
 from fakturo.consumers.contracts.profile import SubscriptionFields
-from fakturo.consumers.contracts.values import Unclear, choice_of, date_of, day_after, earliest, flag, whole_of
+from fakturo.consumers.contracts.reducer import WHOLE
+from fakturo.consumers.contracts.values import (
+    DayOf,
+    Unclear,
+    choice_of,
+    date_in,
+    date_of,
+    day_after,
+    earliest,
+    flag,
+    whole_of,
+)
 from fakturo.engine.periods import add_months, anchored_index
 from fakturo.engine.schedule import is_one_time, period_end_on
 from fakturo.schemas.events.contracts import Pause, SubscriptionItem
@@ -26,9 +37,6 @@ NOW, PERIOD_END, TERM_END = "now", "period_end", "term_end"
 TERM_MONTHS_MAX = 240
 
 T = TypeVar("T")
-
-DayOf = Callable[[datetime], date]
-"""The local day of an instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +71,16 @@ class Lifecycle:
 
 
 def lifecycle_of(order: RecordHistory, fields: SubscriptionFields, day_of: DayOf) -> Lifecycle | None:
-    """Return the order's life so far, or None where it never was activated. The order must have a first day."""
-    activated_at = _activated_at(order, fields)
+    """Return the order's life so far, or None where it never was activated. The order must have a first day.
+
+    Raises:
+        Unclear: its first or last day is no date.
+    """
+    activated_at = activated_at_of(order, fields)
     if activated_at is None:
         return None
     unclear: list[str] = []
-    started_on = date.fromisoformat(order.value(fields.first_day))
+    started_on = date_in(order.value(fields.first_day), day_of)
     latest = {name: order.value((name,)) for name in (*fields.numbers, *fields.cancel_at)}
     term_months = _noted(unclear, lambda: whole_of(latest, fields.term_months, 1, TERM_MONTHS_MAX))
     cancel_at = _noted(unclear, lambda: choice_of(latest, fields.cancel_at, (NOW, PERIOD_END, TERM_END)))
@@ -76,9 +88,9 @@ def lifecycle_of(order: RecordHistory, fields: SubscriptionFields, day_of: DayOf
     if auto_renew and term_months is None:
         unclear.append(f"renews itself, but has no term: fill {fields.term_months[0]}")
         auto_renew = False
-    terms = _Terms(started_on, _last_day(order, fields), term_months)
+    terms = _Terms(started_on, _end_on(order, fields, day_of), term_months)
     ended_on = None if auto_renew else _term_end(order, fields, terms, day_of)
-    cancelled_on = date_of(order, fields.cancel_on)
+    cancelled_on = date_of(order, fields.cancel_on, day_of)
     if cancel_at == TERM_END and cancelled_on is not None:
         ended_on, cancelled_on = earliest(ended_on, terms.end_after(cancelled_on)), None
         if ended_on is None:
@@ -124,16 +136,21 @@ def _noted(unclear: list[str], read: Callable[[], T]) -> T | None:
         return None
 
 
-def _activated_at(order: RecordHistory, fields: SubscriptionFields) -> datetime | None:
-    for moment in order.timeline(fields.status):
-        if first_filled(moment.values, fields.status) in fields.active_statuses:
+def activated_at_of(order: RecordHistory, fields: SubscriptionFields) -> datetime | None:
+    """Return when the order was activated first, None where it never was."""
+    for moment in order.timeline((*fields.status, WHOLE)):
+        if _is_active(moment.values, fields):
             return moment.effective_at
     return None
 
 
-def _last_day(order: RecordHistory, fields: SubscriptionFields) -> date | None:
-    last_day = order.value(fields.last_day)
-    return day_after(last_day) if last_day else None
+def _is_active(values: dict[str, object], fields: SubscriptionFields) -> bool:
+    return str(first_filled(values, fields.status) or "") in fields.active_statuses
+
+
+def _end_on(order: RecordHistory, fields: SubscriptionFields, day_of: DayOf) -> date | None:
+    last_on = date_of(order, fields.last_day, day_of)
+    return day_after(last_on) if last_on else None
 
 
 def _term_end(order: RecordHistory, fields: SubscriptionFields, terms: _Terms, day_of: DayOf) -> date | None:
@@ -151,9 +168,7 @@ def _value(values: dict[str, object], names: tuple[str, ...]) -> object:
 
 def _closed_on(order: RecordHistory, fields: SubscriptionFields, started_on: date, day_of: DayOf) -> date | None:
     """Return the first day on which the order no longer held because it was deactivated or deleted, or None."""
-    inactive_at = order.since(
-        lambda values: first_filled(values, fields.status) not in fields.active_statuses, fields.status
-    )
+    inactive_at = order.since(lambda values: not _is_active(values, fields), fields.status)
     closings = [at for at in (inactive_at, order.deleted_at()) if at is not None]
     return max(started_on, day_of(min(closings))) if closings else None
 
@@ -163,17 +178,22 @@ def _pauses(order: RecordHistory, fields: SubscriptionFields, day_of: DayOf, unc
     pauses: list[Pause] = []
     problem: str | None = None
     for moment in order.timeline((*fields.paused_from, *fields.paused_until)):
-        first, last = (first_filled(moment.values, names) for names in (fields.paused_from, fields.paused_until))
+        told = [first_filled(moment.values, names) for names in (fields.paused_from, fields.paused_until)]
+        try:
+            first, last = (date_in(value, day_of) if value else None for value in told)
+        except Unclear as no_date:
+            problem = str(no_date)
+            continue
         problem = _pause_problem(first, last, fields)
         if problem is None:
-            new = Pause(start_on=date.fromisoformat(first), end_on=day_after(last) if last else None) if first else None
+            new = Pause(start_on=first, end_on=day_after(last) if last else None) if first else None
             pauses = _with_pause(pauses, new, day_of(moment.effective_at))
     if problem:
         unclear.append(problem)
     return tuple(sorted(pauses, key=lambda pause: pause.start_on))
 
 
-def _pause_problem(first: str | None, last: str | None, fields: SubscriptionFields) -> str | None:
+def _pause_problem(first: date | None, last: date | None, fields: SubscriptionFields) -> str | None:
     if last and not first:
         return f"has a pause that ends but does not begin: fill {fields.paused_from[0]}"
     if first and last and last < first:

@@ -13,11 +13,12 @@ from datetime import date
 from fakturo.consumers.contracts.accounts import local_day
 from fakturo.consumers.contracts.agreements import agreements_of, seller_of
 from fakturo.consumers.contracts.history import RecordHistory
-from fakturo.consumers.contracts.items import ItemContext, map_item
+from fakturo.consumers.contracts.items import ItemContext, map_item, problem_of, revises
 from fakturo.consumers.contracts.lifecycle import NOW, Lifecycle, lifecycle_of
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.contracts.problems import Problem
 from fakturo.consumers.contracts.profile import Profile
+from fakturo.consumers.contracts.revisions import added_up, root_of
 from fakturo.consumers.contracts.values import Unclear, earliest, text_of
 from fakturo.schemas.events.contracts import AccountChanged, Seller, Subscription, SubscriptionItem
 
@@ -43,15 +44,17 @@ def map_subscription(
     order, fields = records.order, profile.subscription
     if order is None:
         count = len(records.items)
-        text = f"Order {records.order_id} has not arrived; {count} of its items wait for it."
-        return None, [Problem("Order", records.order_id, text)]
+        text = f"{fields.entity} {records.order_id} has not arrived; {count} of its items wait for it."
+        return None, [Problem(fields.entity, records.order_id, text)] if count else []
+    if profile.item.is_own_subscription and not records.items:
+        return None, []  # an item of another subscription
     try:
         known, seller, currency = _checked(order, account, offers, profile)
+        life = lifecycle_of(order, fields, lambda at: local_day(known, at))
     except Unclear as unclear:
-        return None, [_problem(order, str(unclear))]
-    life = lifecycle_of(order, fields, lambda at: local_day(known, at))
+        return None, [problem_of(order, str(unclear))]
     if life is None:
-        return None, [_problem(order, "is not activated")]
+        return None, [problem_of(order, "is not activated")]
     agreed = agreements_of(order, fields, offers, currency, life)
     context = ItemContext(
         day_of=lambda at: local_day(known, at),
@@ -60,17 +63,17 @@ def map_subscription(
         currency=currency,
         cost_centre=text_of(order.value(fields.cost_centre)),
         fields=profile.item,
-        product_code=profile.product.code,
+        product_fields=profile.product,
         products=records.products,
     )
     items, problems = _map_items(records.items, context)
     if not items and life.closed_on is None:
-        problems.append(_problem(order, "has no item that can be billed"))
+        problems.append(problem_of(order, "has no item that can be billed"))
         return None, problems
-    problems += [_problem(order, text) for text in (*life.unclear, *agreed.unclear)]
+    problems += [problem_of(order, text) for text in (*life.unclear, *agreed.unclear)]
     if order.gap:
-        text = f"Order {order.record_id}: Salesforce reported {order.gap} without its content; read the record again."
-        problems.append(Problem("Order", order.record_id, text))
+        text = f"{order.entity} {order.record_id}: Salesforce reported {order.gap} without its content"
+        problems.append(Problem(order.entity, order.record_id, f"{text}; read the record again."))
     used = [order, *records.items, *records.products.values()]
     mapped = Subscription(
         subscription_id=order.record_id,
@@ -89,12 +92,10 @@ def map_subscription(
         auto_renew=life.auto_renew,
         term_months=life.term_months,
         approval_required=agreed.approval_required,
+        contact_name=text_of(order.value(fields.contact_name)),
+        contact_email=text_of(order.value(fields.contact_email)),
     )
     return mapped, problems
-
-
-def _problem(order: RecordHistory, what: str) -> Problem:
-    return Problem("Order", order.record_id, f"Order {order.record_id} {what}.")
 
 
 def _ended_on(life: Lifecycle, items: Sequence[SubscriptionItem]) -> date | None:
@@ -112,13 +113,25 @@ def _ended_on(life: Lifecycle, items: Sequence[SubscriptionItem]) -> date | None
 def _map_items(
     histories: Sequence[RecordHistory], context: ItemContext
 ) -> tuple[list[SubscriptionItem], list[Problem]]:
-    items: list[SubscriptionItem] = []
     problems: list[Problem] = []
-    for history in sorted(histories, key=lambda found: found.record_id):
+    shapes: dict[str, list[SubscriptionItem]] = {}
+    revisions: list[tuple[RecordHistory, SubscriptionItem]] = []
+    by_id = {history.record_id: history for history in histories}
+    for record_id, history in sorted(by_id.items()):
         mapped, missing = map_item(history, context)
-        items += mapped
         problems += missing
-    return items, problems
+        if revises(history, context.fields):
+            revisions += [(history, item) for item in mapped]
+        else:
+            shapes[record_id] = mapped
+    for history, item in sorted(revisions, key=lambda found: (found[1].service_start_on, found[0].record_id)):
+        root = root_of(history, by_id, context.fields.revises)
+        root_id = root.record_id if root else history.record_id
+        try:
+            shapes[root_id] = added_up(shapes.get(root_id, []), item)
+        except Unclear as unclear:
+            problems.append(problem_of(history, str(unclear)))
+    return [item for _, items in sorted(shapes.items()) for item in items], problems
 
 
 def _checked(
@@ -130,6 +143,8 @@ def _checked(
         Unclear: why the order as a whole cannot be billed yet.
     """
     fields = profile.subscription
+    if order.unclear:
+        raise Unclear(order.unclear[0])
     wanted = order.value(fields.account)
     if wanted is None:
         raise Unclear(f"names no account in {fields.account[0]}")
@@ -143,5 +158,6 @@ def _checked(
     currency = str(order.value(fields.currency) or (seller.currency if seller else None) or offers.currency)
     if currency not in offers.currencies:
         known = ", ".join(sorted(offers.currencies))
-        raise Unclear(f"is in {currency}, the catalog's prices are in {known}")
+        text = f"is in {currency}, the catalog's prices are in {known}"
+        raise Unclear(f"{text}; add prices in {currency} to the catalog, or correct the currency in Salesforce")
     return account, seller, currency

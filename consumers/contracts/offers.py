@@ -7,6 +7,7 @@ Place     catalog file (`FAKTURO_CATALOG`) -> engine/catalog -> [this] -> items.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ import yaml
 
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.engine.catalog import Catalog, Product, parse_catalog
+from fakturo.engine.catalog.tax import NONE
 from fakturo.engine.errors import CatalogError
 from fakturo.schemas.codec import encode
-from fakturo.schemas.events.contracts import Coupon, LoyaltyProgramme, Seller
+from fakturo.schemas.events.contracts import Coupon, ItemTax, LoyaltyProgramme, Seller
+
+UNTAXED = ItemTax(category=NONE, rate_percent=Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
     """All that a catalog offers, by code; `currency` is None where none is set: then every product is unknown.
 
-    `document` is the catalog as it was read, empty where nobody needs it.
+    `document` is the catalog as it was read, empty where nobody needs it; `tax` that of products it does not know.
     """
 
     currency: str | None = None
@@ -32,6 +36,7 @@ class Offers:
     coupons: Mapping[str, Coupon] = field(default_factory=dict)
     loyalty: Mapping[str, LoyaltyProgramme] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
+    tax: ItemTax = UNTAXED
 
     @classmethod
     def of(cls, catalog: Catalog) -> "Offers":
@@ -42,6 +47,7 @@ class Offers:
             sellers=catalog.sellers,
             coupons=catalog.coupons,
             loyalty=catalog.loyalty,
+            tax=catalog.tax,
         )
 
     @property

@@ -111,8 +111,7 @@ class PriceBooks:
             recorded_at=record.recorded_at,
         )
         await price_book_store.append_book(tx.driver, book, watermark_at)
-        accounts, subscriptions = self.profile.account.entity, self.profile.subscription.entity
-        await due_store.mark_all(tx.driver, accounts, subscriptions, watermark_at)
+        await due_store.mark_all(tx.driver, self.profile.billed_roots, watermark_at)
         return "applied"
 
 

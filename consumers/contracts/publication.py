@@ -25,16 +25,16 @@ from datetime import UTC, datetime
 import msgspec
 
 from fakturo.consumers.contracts import publication_store as due_store
-from fakturo.consumers.contracts import store
+from fakturo.consumers.contracts import sales, store
 from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, map_account
+from fakturo.consumers.contracts.histories import Histories
 from fakturo.consumers.contracts.history import RecordHistory
 from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.contracts.parents import find_parents
 from fakturo.consumers.contracts.price_books import PriceBooks
 from fakturo.consumers.contracts.problems import Problem
-from fakturo.consumers.contracts.profile import Profile
-from fakturo.consumers.contracts.reducer import DELETED, GAP, WHOLE
+from fakturo.consumers.contracts.profile import ItemFields, Profile
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.codec import encode
 from fakturo.schemas.envelope import event_of
@@ -102,16 +102,19 @@ class Publication:
         return True
 
     async def _check_catalog(self, tx: Transaction) -> None:
-        """Make everything due again if the catalog file is not the one last published with."""
+        """Make everything due again if the catalog file or the profile is not the one last published with."""
         if self.catalog_seen:
             return
         # In live operation the last cut is the end of time, and no later one would take up a mark of that time.
         cut_at = await tx.driver.fetchval("SELECT cut_at FROM contracts.publication") if self.by_cuts else None
         last_cut = cut_at or store.BEGINNING
         await self.books.keep_file(tx.driver, last_cut)
-        if await due_store.catalog_changed(tx.driver, self.books.file_offers.fingerprint):
-            accounts, subscriptions = self.profile.account.entity, self.profile.subscription.entity
-            await due_store.mark_all(tx.driver, accounts, subscriptions, last_cut)
+        both = hashlib.sha256(self.books.file_offers.fingerprint + self.profile.fingerprint).digest()
+        if await due_store.catalog_changed(tx.driver, both):
+            for entity in self.profile.entities():
+                for name, roles in self.profile.reference_fields(entity).items():
+                    await due_store.add_references(tx.driver, entity, name, roles)
+            await due_store.mark_all(tx.driver, self.profile.roots, last_cut)
         else:
             self.catalog_seen = True  # only now is it certain that the marks of this catalog were committed
 
@@ -121,22 +124,26 @@ class Publication:
         account_ids = [record_id for role, record_id in due if role == "account"]
         records = await self._load_orders(tx, order_ids, cut_at)
         orders = [found.order for found in records if found.order is not None]
-        wanted = {str(order.value(self.profile.subscription.account)) for order in orders}
+        told = await sales.load(tx, Histories(self.profile), due, cut_at)
+        wanted = {str(order.value(self.profile.subscription.account)) for order in orders} | told.accounts(self.profile)
         accounts = await self._accounts(tx, batch, account_ids, sorted(wanted - set(account_ids)), cut_at)
         await self._subscriptions(tx, batch, records, accounts)
         await self._write(tx, batch)
+        batch.problems += await sales.publish(tx, told, accounts, self.profile)
+        await due_store.save_problems(tx.driver, batch.roots, batch.problems)
 
     async def _load_orders(
         self, tx: Transaction, order_ids: Sequence[str], cut_at: datetime
     ) -> list[SubscriptionRecords]:
         item_fields = self.profile.item
         item_ids = [item_id for item_id, _ in await store.sources_of(tx.driver, "subscription", order_ids)]
+        item_ids += order_ids if item_fields.is_own_subscription else []
         found = await self._histories(tx, [*order_ids, *item_ids], cut_at)
         items: dict[str, list[RecordHistory]] = {order_id: [] for order_id in order_ids}
         products: set[str] = set()
         for item_id in dict.fromkeys(item_ids):
             item = found.get(item_id)
-            order_id = item.value(item_fields.subscription) if item else None
+            order_id = subscription_of(item, item_fields) if item else None
             if item is not None and order_id in items:
                 items[order_id].append(item)
                 products |= products_named(item, item_fields.product)
@@ -152,7 +159,7 @@ class Publication:
         ]
 
     async def _histories(self, tx: Transaction, ids: Sequence[str], cut_at: datetime) -> dict[str, RecordHistory]:
-        return await store.load_histories(tx.driver, ids, (*self.profile.mapped_fields(), DELETED, GAP, WHOLE), cut_at)
+        return await Histories(self.profile).load(tx.driver, ids, cut_at)
 
     async def _accounts(
         self, tx: Transaction, batch: Batch, due: Sequence[str], others: Sequence[str], cut_at: datetime
@@ -207,7 +214,7 @@ class Publication:
             account = accounts.get(str(order.value(self.profile.subscription.account))) if order else None
             mapped, problems = map_subscription(records, account, batch.offers, self.profile)
             if mapped and before and mapped.account != before.account:
-                problems.append(_moved(records.order_id, before.account, mapped.account))
+                problems.append(_moved(self.profile, records.order_id, before.account, mapped.account))
                 mapped = None
             known = [*([order] if order else []), *records.items]
             recorded_at = max((history.recorded_at for history in known), default=_NEVER)
@@ -245,7 +252,6 @@ class Publication:
                 prices.extend((item, content.recorded_at) for item in content.items)
         await due_store.save_published(tx.driver, rows)
         await due_store.save_price_versions(tx.driver, prices)
-        await due_store.save_problems(tx.driver, batch.roots, batch.problems)
 
 
 def _products_of(
@@ -253,6 +259,12 @@ def _products_of(
 ) -> dict[str, RecordHistory]:
     ids = {product_id for item in items for product_id in products_named(item, fields)}
     return {product_id: known[product_id] for product_id in sorted(ids) if product_id in known}
+
+
+def subscription_of(item: RecordHistory, fields: ItemFields) -> str | None:
+    """Return the record id of the item's subscription: the one that it names, or itself where it may be one."""
+    named = item.value(fields.subscription)
+    return str(named) if named else item.record_id if fields.is_own_subscription else None
 
 
 def products_named(item: RecordHistory, fields: Sequence[str]) -> set[str]:
@@ -279,11 +291,10 @@ def _not_whole(record_id: str) -> Problem:
     return Problem("Account", record_id, text)
 
 
-def _moved(order_id: str, before: str, after: str) -> Problem:
-    text = (
-        f"Order {order_id} was moved from account {before} to {after}; it stays with {before}. End it, make a new one."
-    )
-    return Problem("Order", order_id, text)
+def _moved(profile: Profile, order_id: str, before: str, after: str) -> Problem:
+    entity = profile.subscription.entity
+    text = f"{entity} {order_id} was moved from account {before} to {after}; it stays with {before}"
+    return Problem(entity, order_id, f"{text}. End it, make a new one.")
 
 
 def _event_type(subscription: Subscription, *, first: bool) -> str:

@@ -10,22 +10,41 @@ from datetime import datetime
 import asyncpg
 
 from fakturo.consumers.contracts.problems import Problem
+from fakturo.consumers.contracts.profile import LOOKUP, ROLES
 from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import SubscriptionItem
 
 # What a changed record makes due: itself, or the orders that it belongs to. References are cumulative, so this can
 # only find too much, and what did not change in content is not published.
+# A record that only lends values (a contact, a price book entry) makes due whom it lends them to, at any remove.
 _EXPAND = """
-WITH taken AS (DELETE FROM contracts.changed WHERE watermark_at <= $1 RETURNING role, record_id),
-roots AS (
-    SELECT role, record_id FROM taken WHERE role IN ('account', 'subscription')
-    UNION SELECT 'subscription', r.record_id FROM taken t JOIN contracts.reference r
+WITH RECURSIVE taken AS (DELETE FROM contracts.changed WHERE watermark_at <= $1 RETURNING role, record_id),
+lending AS (
+    SELECT record_id FROM taken WHERE role = 'lookup'
+    UNION SELECT r.record_id FROM lending l JOIN contracts.reference r
+        ON r.role = 'lookup:lookup' AND r.target_id = l.record_id
+), moved AS (
+    SELECT role, record_id FROM taken WHERE role <> 'lookup'
+    UNION SELECT split_part(r.role, ':', 2), r.record_id FROM lending l JOIN contracts.reference r
+        ON r.role = ANY ($2::text[]) AND r.target_id = l.record_id
+), roots AS (
+    SELECT role, record_id FROM moved WHERE role IN ('account', 'subscription', 'opportunity')
+    UNION SELECT role, record_id FROM moved m WHERE role = 'usage'
+        AND NOT EXISTS (SELECT FROM contracts.usage_event u WHERE u.record_id = m.record_id)
+    UNION SELECT 'subscription', r.record_id FROM moved t JOIN contracts.reference r
         ON t.role = 'account' AND r.role = 'account' AND r.target_id = t.record_id
-    UNION SELECT 'subscription', r.target_id FROM taken t JOIN contracts.reference r
+    UNION SELECT 'subscription', r.target_id FROM moved t JOIN contracts.reference r
         ON t.role = 'item' AND r.role = 'subscription' AND r.record_id = t.record_id
-    UNION SELECT 'subscription', o.target_id FROM taken t JOIN contracts.reference p
+    UNION SELECT 'subscription', o.target_id FROM moved t JOIN contracts.reference p
         ON t.role = 'product' AND p.role = 'product' AND p.target_id = t.record_id
         JOIN contracts.reference o ON o.role = 'subscription' AND o.record_id = p.record_id
+    UNION SELECT 'opportunity', r.target_id FROM moved t JOIN contracts.reference r
+        ON t.role = 'subscription' AND r.role = 'opportunity' AND r.record_id = t.record_id
+    UNION SELECT 'opportunity', r.record_id FROM moved t JOIN contracts.reference r
+        ON t.role = 'account' AND r.role = 'account_of_opportunity' AND r.target_id = t.record_id
+    UNION SELECT 'usage', r.record_id FROM moved t JOIN contracts.reference r
+        ON t.role = 'account' AND r.role = 'account_of_usage' AND r.target_id = t.record_id
+        AND NOT EXISTS (SELECT FROM contracts.usage_event u WHERE u.record_id = r.record_id)
 )
 INSERT INTO contracts.due (role, record_id) SELECT role, record_id FROM roots ON CONFLICT DO NOTHING
 """
@@ -38,6 +57,11 @@ INSERT INTO contracts.due (role, record_id)
 SELECT 'account', record_id FROM children
 UNION SELECT 'subscription', r.record_id FROM children c JOIN contracts.reference r
     ON r.role = 'account' AND r.target_id = c.record_id
+UNION SELECT 'opportunity', r.record_id FROM contracts.reference r
+    WHERE r.role = 'account_of_opportunity' AND r.target_id = ANY ($1::text[])
+UNION SELECT 'usage', r.record_id FROM contracts.reference r
+    WHERE r.role = 'account_of_usage' AND r.target_id = ANY ($1::text[])
+    AND NOT EXISTS (SELECT FROM contracts.usage_event u WHERE u.record_id = r.record_id)
 ON CONFLICT DO NOTHING
 """
 
@@ -63,7 +87,7 @@ async def next_cut(driver: asyncpg.Connection, before: datetime) -> datetime | N
 
 async def expand_changes(driver: asyncpg.Connection, cut_at: datetime) -> None:
     """Turn the changes up to `cut_at` into the accounts and subscriptions that are due."""
-    await driver.execute(_EXPAND, cut_at)
+    await driver.execute(_EXPAND, cut_at, [f"{LOOKUP}:{role}" for role in ROLES])
 
 
 async def take_due(driver: asyncpg.Connection, limit: int) -> list[tuple[str, str]]:
@@ -77,7 +101,10 @@ async def take_due(driver: asyncpg.Connection, limit: int) -> list[tuple[str, st
 
 
 async def wake_children(driver: asyncpg.Connection, parents: Sequence[str]) -> None:
-    """Make due what may wait for these accounts, now that they are published: their children, and those' orders."""
+    """Make due what may wait for these accounts, now that they are published.
+
+    That is their children and those' orders, and their own opportunities and usage.
+    """
     if parents:
         await driver.execute(_WAKE, list(parents))
 
@@ -94,7 +121,7 @@ async def begin_cut(driver: asyncpg.Connection, cut_at: datetime) -> None:
 
 
 async def catalog_changed(driver: asyncpg.Connection, fingerprint: bytes) -> bool:
-    """Return whether the catalog differs from the one last published with, and remember this one."""
+    """Return whether catalog and profile differ from those last published with, and remember these."""
     found = await driver.fetchval("SELECT catalog_fingerprint FROM contracts.publication")
     if found is not None and bytes(found) == fingerprint:
         return False
@@ -102,15 +129,27 @@ async def catalog_changed(driver: asyncpg.Connection, fingerprint: bytes) -> boo
     return True
 
 
-async def mark_all(driver: asyncpg.Connection, accounts: str, subscriptions: str, watermark_at: datetime) -> None:
-    """Mark every record of the two entities as changed."""
+async def mark_all(driver: asyncpg.Connection, roots: Sequence[tuple[str, str]], watermark_at: datetime) -> None:
+    """Mark every record of `roots`, as (role, object), as changed."""
     await driver.execute(
         "INSERT INTO contracts.changed (role, record_id, watermark_at)"
-        " SELECT CASE entity WHEN $1 THEN 'account' ELSE 'subscription' END, record_id, $3"
-        " FROM contracts.record WHERE entity IN ($1, $2)",
-        accounts,
-        subscriptions,
+        " SELECT g.role, r.record_id, $3 FROM contracts.record r"
+        " JOIN unnest($1::text[], $2::text[]) AS g (role, entity) USING (entity)",
+        [role for role, _ in roots],
+        [entity for _, entity in roots],
         watermark_at,
+    )
+
+
+async def add_references(driver: asyncpg.Connection, entity: str, field: str, roles: Sequence[str]) -> None:
+    """Note what the records of `entity` point to by `field` now: a profile reads it that did not before."""
+    await driver.execute(
+        "INSERT INTO contracts.reference (role, record_id, target_id)"
+        " SELECT role, record_id, field_values ->> $2 FROM contracts.record CROSS JOIN unnest($3::text[]) AS role"
+        " WHERE entity = $1 AND field_values ->> $2 <> '' ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING",
+        entity,
+        field,
+        list(roles),
     )
 
 

@@ -1,4 +1,4 @@
-"""The SQL of the contracts agent (schema `contracts`, migration 0002).
+"""The SQL of the contracts agent (schema `contracts`, migrations 0002 and 0013).
 
 Place     handler and publication -> [this] -> Postgres. Every function takes asyncpg's connection of the transaction.
 Locks     record rows are locked in the order (entity, record_id), so two workers cannot deadlock on them.
@@ -23,7 +23,10 @@ RecordKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change record reduced to facts; `watermark_at` is what time had reached in its partition."""
+    """A change record reduced to facts; `watermark_at` is what time had reached in its partition.
+
+    `gap_at` is the commit of the gap that a row answers; `snapshot` the whole reading of its object that it is part of.
+    """
 
     entity: str
     record_id: str
@@ -34,6 +37,11 @@ class Change:
     committed_at: datetime
     recorded_at: datetime
     watermark_at: datetime
+    gap_at: datetime | None = None
+    org: str | None = None
+    partition: int = 0
+    snapshot: str | None = None
+    is_reconciliation: bool = False
 
     @property
     def key(self) -> RecordKey:
@@ -41,7 +49,42 @@ class Change:
         return self.entity, self.record_id
 
 
-async def claim_events(driver: asyncpg.Connection, changes: Sequence[Change]) -> dict[tuple[str, str], bytes]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotEnd:
+    """All rows of `snapshot`, a reading of a whole object that began at `began_at`, have come in this partition."""
+
+    entity: str
+    record_id: str
+    event_id: str
+    fingerprint: bytes
+    org: str | None
+    partition: int
+    snapshot: str
+    began_ms: int
+    began_at: datetime
+    recorded_at: datetime
+    watermark_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectGap:
+    """Something of a whole object was not told, and no record named."""
+
+    entity: str
+    record_id: str
+    event_id: str
+    fingerprint: bytes
+    change_type: str
+    org: str | None
+    partition: int
+    committed_at: datetime
+    recorded_at: datetime
+
+
+Identified = Change | SnapshotEnd | ObjectGap
+
+
+async def claim_events(driver: asyncpg.Connection, changes: Sequence[Identified]) -> dict[tuple[str, str], bytes]:
     """Claim the identity (record id, event id) of each change; return the fingerprints of those claimed before."""
     ordered = sorted(changes, key=lambda change: (change.record_id, change.event_id))
     rows = await driver.fetch(
@@ -95,21 +138,30 @@ async def save_records(
     driver: asyncpg.Connection, states: dict[RecordKey, RecordState], changes: Sequence[Change]
 ) -> None:
     """Write what each record is now, and append every fact of `changes` to the history."""
-    recorded = {change.key: change.recorded_at for change in changes}
+    last = {change.key: change for change in changes}
+    newest_ms: dict[RecordKey, int] = {}
+    snapshots: dict[RecordKey, str] = {}
+    for change in changes:
+        newest_ms[change.key] = max(newest_ms.get(change.key, 0), change.committed_ms)
+        if change.snapshot:
+            snapshots[change.key] = change.snapshot
     await driver.executemany(
         "UPDATE contracts.record SET field_values = $3::text::jsonb, field_versions = $4::text::jsonb,"
-        " recorded_at = greatest(recorded_at, $5) WHERE entity = $1 AND record_id = $2",
+        " recorded_at = greatest(recorded_at, $5), org = coalesce($6::text, org), partition = $7,"
+        " committed_ms = greatest(committed_ms, $8), snapshot = coalesce($9::text, snapshot)"
+        " WHERE entity = $1 AND record_id = $2",
         [
-            (*key, encode(state.values).decode(), encode(state.versions).decode(), recorded[key])
+            (*key, encode(state.values).decode(), encode(state.versions).decode(), last[key].recorded_at,
+             last[key].org, last[key].partition, newest_ms[key], snapshots.get(key))
             for key, state in states.items()
         ],
-    )
+    )  # fmt: skip
     await driver.executemany(
         "INSERT INTO contracts.field_version (entity, record_id, field, value, effective_at, recorded_at, watermark_at,"
-        " event_id) VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8)",
+        " event_id, gap_at) VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8, $9)",
         [
             (*change.key, name, encode(value).decode(), change.committed_at, change.recorded_at, change.watermark_at,
-             change.event_id)
+             change.event_id, change.gap_at)
             for change in changes
             for name, value in change.facts.items()
         ],
@@ -140,7 +192,7 @@ async def load_histories(
 ) -> dict[str, RecordHistory]:
     """Return the history of each record in `ids` by record id, of `fields`, as known before the tick after `cut_at`."""
     rows = await driver.fetch(
-        "SELECT entity, record_id, field, value::text AS value, effective_at, recorded_at, id"
+        "SELECT entity, record_id, field, value::text AS value, effective_at, recorded_at, gap_at, id"
         " FROM contracts.field_version"
         " WHERE record_id = ANY ($1::text[]) AND field = ANY ($2::text[]) AND watermark_at <= $3 ORDER BY id",
         list(ids),
@@ -156,6 +208,7 @@ async def load_histories(
                 effective_at=row["effective_at"],
                 recorded_at=row["recorded_at"],
                 arrival=row["id"],
+                gap_at=row["gap_at"],
             )
         )
     return {key[1]: RecordHistory.of(key[0], key[1], found) for key, found in facts.items()}

@@ -1,9 +1,13 @@
-"""Values of CRM fields as what they mean: flags, whole numbers, amounts, texts.
+"""Values of CRM fields as what they mean: flags, whole numbers, amounts, dates, texts.
 
-Place     accounts, items, lifecycle, agreements -> [this]. Numbers and dates were checked by the reducer before.
+Place     accounts, items, lifecycle, agreements -> [this]. What Salesforce has was checked when it came (reducer); a
+          formula or a profile's own values may still give something else.
 """
 
-from datetime import date, timedelta
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +15,10 @@ from fakturo.consumers.contracts.history import RecordHistory, first_filled
 from fakturo.consumers.contracts.profile import Fields
 
 DAY = timedelta(days=1)
+DayOf = Callable[[datetime], date]
+"""The local day of an instant."""
+
+_DECIMAL = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,12})?", re.ASCII)
 
 
 class Unclear(Exception):
@@ -28,19 +36,47 @@ def text_of(value: object) -> str | None:
 
 
 def decimal_of(value: Any) -> Decimal | None:
-    """Return a number, None where it is empty."""
-    return None if value is None else Decimal(str(value))
+    """Return a number, None where it is empty.
+
+    Raises:
+        Unclear: it is no number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not _DECIMAL.fullmatch(str(value)):
+        raise Unclear(f"has {value!r} where a number is expected")
+    return Decimal(str(value))
 
 
-def date_of(history: RecordHistory, fields: Fields) -> date | None:
-    """Return the newest date in the first of `fields` that is filled, or None."""
+def date_in(value: Any, day_of: DayOf) -> date:
+    """Return the date that a value is, or the local day of the instant that it is.
+
+    Raises:
+        Unclear: it is neither.
+    """
+    text = str(value)
+    at: datetime | None = None
+    with suppress(ValueError):
+        if len(text) == len("2013-01-01"):
+            return date.fromisoformat(text)
+        at = datetime.fromisoformat(text)
+    if at is None or at.tzinfo is None or not MINYEAR < at.year < MAXYEAR:
+        raise Unclear(f"has {value!r} where a date is expected (YYYY-MM-DD)")
+    return day_of(at)
+
+
+def date_of(history: RecordHistory, fields: Fields, day_of: DayOf) -> date | None:
+    """Return the newest date in the first of `fields` that is filled, or None.
+
+    Raises:
+        Unclear: it is no date.
+    """
     value = history.value(fields)
-    return date.fromisoformat(value) if value else None
+    return date_in(value, day_of) if value else None
 
 
-def day_after(last_day: str) -> date | None:
+def day_after(last_on: date) -> date | None:
     """Return the exclusive end for an inclusive last day; None for 9999-12-31, by which people mean no end."""
-    last_on = date.fromisoformat(last_day)
     return None if last_on == date.max else last_on + DAY
 
 

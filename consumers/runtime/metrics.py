@@ -81,6 +81,11 @@ ASSIGNED_PARTITIONS = _gauge("assigned_partitions", _AGENT, "Partitions that thi
 PARTITIONS_STOPPED = _gauge("partitions_stopped", _AGENT, "Partitions stopped by an unknown exception.")
 WATERMARK_TIMESTAMP = _gauge("watermark_timestamp_seconds", _AGENT, "What time has reached for the agent (Unix time).")
 INVOICES = _counter("invoices_total", ("kind", "currency"), "Invoices and credit notes finalized.")
+CRM_DRIFT = _counter("crm_drift_total", ("entity",), "Values of the CRM that only a reconciliation told us.")
+CRM_UNMAPPED = _counter(
+    "crm_unmapped_total", ("entity",), "Values of the CRM kept raw: the mapping profile reads none."
+)
+CRM_OBJECT_GAPS = _counter("crm_object_gaps_total", ("entity",), "Gaps of the CRM that name no record.")
 LEDGER_IMBALANCE = _gauge("ledger_imbalance_minor", (), "Sum of all postings, in minor units: must be 0.")
 BRIDGE_EVENTS = _counter(
     "salesforce_events_total", ("entity", "change_type"), "Change records taken from the org's stream."

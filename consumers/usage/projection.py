@@ -21,24 +21,33 @@ from fakturo.schemas.codec import decode_event
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events.contracts import AccountChanged, Subscription
+from fakturo.schemas.events.sales import OpportunityChanged
 
 Change = tuple[Record, AccountChanged | Subscription]
 
 
 def read_contracts(records: Sequence[Record], tx: Transaction) -> list[Change]:
-    """Return what the records of `billing.contracts` say; reject what cannot be read or metered."""
+    """Return what the records of `billing.contracts` say of usage; reject what cannot be read or metered."""
     changes: list[Change] = []
     for record in records:
         try:
-            changes.append((record, _read(record)))
+            read = _read(record)
         except SchemaError as error:
             tx.reject(record, error.reason, str(error))
+            continue
+        if read is None:
+            tx.count(record.topic, "applied")
+        else:
+            changes.append((record, read))
     return changes
 
 
-def _read(record: Record) -> AccountChanged | Subscription:
+def _read(record: Record) -> AccountChanged | Subscription | None:
+    """Return an account or a subscription, None for what sales alone sees."""
     event = decode_event(record.value, record.headers)
     data = event.data
+    if isinstance(data, OpportunityChanged):
+        return None
     if not isinstance(data, AccountChanged | Subscription):
         raise SchemaError(Reason.UNKNOWN_TYPE, f"{event.type!r} is no contract", "$.type")
     if isinstance(data, Subscription):

@@ -16,12 +16,15 @@ from fakturo.engine.catalog.tax import read_tax
 from fakturo.engine.catalog.versions import content_hash
 from fakturo.engine.errors import CatalogError, PriceError
 from fakturo.engine.prices.reading import Reader
-from fakturo.schemas.events.contracts import Coupon, LoyaltyProgramme, MeterDefinition, Seller
+from fakturo.schemas.events.contracts import Coupon, ItemTax, LoyaltyProgramme, MeterDefinition, Seller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """A checked price list; `currency` is that of every price that names none. Everything is by its code."""
+    """A checked price list; `currency` is that of every price that names none. Everything is by its code.
+
+    `tax` is that of a product that names no category.
+    """
 
     currency: str
     meters: Mapping[str, MeterDefinition]
@@ -29,6 +32,7 @@ class Catalog:
     sellers: Mapping[str, Seller]
     coupons: Mapping[str, Coupon]
     loyalty: Mapping[str, LoyaltyProgramme]
+    tax: ItemTax
     hash: str
 
 
@@ -57,5 +61,6 @@ def parse_catalog(document: object) -> Catalog:
         sellers=sellers,
         coupons=coupons,
         loyalty=loyalty,
+        tax=tax,
         hash=content_hash(document),
     )

@@ -212,7 +212,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
     With `auto_renew` it goes on for another `term_months` at the end of each term. `spend_cap_minor` bounds the net
     amount of one billing period; unbilled usage of `billing_threshold_minor` is billed at once. Without a `seller` it
-    is the one of the settings.
+    is the one of the settings. `contact_name` and `contact_email` say who gets the invoices.
     """
 
     subscription_id: str
@@ -231,6 +231,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     auto_renew: bool = False
     term_months: int | None = None
     approval_required: bool = False
+    contact_name: str | None = None
+    contact_email: str | None = None
 
 
 TYPES: dict[str, type[msgspec.Struct]] = {

@@ -11,7 +11,7 @@ from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, 
 from fakturo.consumers.contracts.history import Fact, RecordHistory
 from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
-from fakturo.consumers.contracts.profile import load_profile
+from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.contracts.reducer import check_values, facts_of
 from fakturo.engine.catalog import parse_catalog
 from fakturo.schemas.codec import encode
@@ -316,7 +316,7 @@ def test_an_order_in_another_currency_has_the_prices_of_that_currency(crm: Simpl
     assert subscription.currency == "DKK"
     assert [version.price["currency"] for version in subscription.items[0].prices] == ["DKK"]
     _, missing = Org(crm, {"CurrencyIsoCode": "DKK"}, Product2Id=CALLS).map()
-    assert missing[0] == f"OrderItem {ITEM} has the product CALLS, which has no price in DKK."
+    assert missing[0] == f"OrderItem {ITEM} has the product CALLS, which has no price in DKK; add one to the catalog."
 
 
 @pytest.mark.parametrize(

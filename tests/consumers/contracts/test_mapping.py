@@ -11,7 +11,7 @@ from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, 
 from fakturo.consumers.contracts.history import Fact, RecordHistory
 from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
-from fakturo.consumers.contracts.profile import load_profile
+from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.contracts.reducer import facts_of
 from fakturo.schemas.codec import encode
 from fakturo.schemas.events.change_data import decode_change

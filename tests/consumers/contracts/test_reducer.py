@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakturo.consumers.contracts.history import Fact, RecordHistory
-from fakturo.consumers.contracts.profile import load_profile
+from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.contracts.reducer import RecordState, check_values, facts_of
 from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
