@@ -31,6 +31,7 @@ from fakturo.schemas.events.contracts import PriceVersion
 ONE_TIME, TERM_DEFINED, EVERGREEN = "onetime", "termdefined", "evergreen"
 MODELS = {ONE_TIME: "OneTime", TERM_DEFINED: "TermDefined", EVERGREEN: "Evergreen"}
 AMOUNT_MAX = 10**12
+_LICENSED = {"model": "per_unit", "licensed": True, "proration": "day"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,7 @@ def _prices(sale: Sale, fields: ItemFields) -> tuple[PriceVersion, ...]:
         if amount is None:
             continue
         on = max(sale.day_of(moment.effective_at), sale.start_on) if versions else sale.start_on
-        price = {"model": "per_unit", "unit_amount": f"{amount:f}", "licensed": True, "currency": sale.currency}
+        price = {**_LICENSED, "unit_amount": f"{amount:f}", "currency": sale.currency}
         versions[on] = PriceVersion(effective_from=on, price=price, hash=content_hash(price))
     found: list[PriceVersion] = []
     for version in versions.values():

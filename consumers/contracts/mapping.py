@@ -43,9 +43,7 @@ def map_subscription(
     """
     order, fields = records.order, profile.subscription
     if order is None:
-        count = len(records.items)
-        text = f"{fields.entity} {records.order_id} has not arrived; {count} of its items wait for it."
-        return None, [Problem(fields.entity, records.order_id, text)] if count else []
+        return None, _not_arrived(records, fields.entity)
     if profile.item.is_own_subscription and not records.items:
         return None, []  # an item of another subscription
     try:
@@ -70,10 +68,7 @@ def map_subscription(
     if not items and life.closed_on is None:
         problems.append(problem_of(order, "has no item that can be billed"))
         return None, problems
-    problems += [problem_of(order, text) for text in (*life.unclear, *agreed.unclear)]
-    if order.gap:
-        text = f"{order.entity} {order.record_id}: Salesforce reported {order.gap} without its content"
-        problems.append(Problem(order.entity, order.record_id, f"{text}; read the record again."))
+    problems += [problem_of(order, text) for text in (*life.unclear, *agreed.unclear)] + _gap_of(order)
     used = [order, *records.items, *records.products.values()]
     mapped = Subscription(
         subscription_id=order.record_id,
@@ -96,6 +91,20 @@ def map_subscription(
         contact_email=text_of(order.value(fields.contact_email)),
     )
     return mapped, problems
+
+
+def _not_arrived(records: SubscriptionRecords, entity: str) -> list[Problem]:
+    if not records.items:
+        return []
+    text = f"{entity} {records.order_id} has not arrived; {len(records.items)} of its items wait for it."
+    return [Problem(entity, records.order_id, text)]
+
+
+def _gap_of(order: RecordHistory) -> list[Problem]:
+    if not order.gap:
+        return []
+    text = f"{order.entity} {order.record_id}: Salesforce reported {order.gap} without its content"
+    return [Problem(order.entity, order.record_id, f"{text}; read the record again.")]
 
 
 def _ended_on(life: Lifecycle, items: Sequence[SubscriptionItem]) -> date | None:
