@@ -42,6 +42,7 @@ class SandboxOrg:
         self.listeners: list[Callable[[CommittedTransaction], None]] = []
         self.metadata_listeners: list[Callable[[SObject], None]] = []
         self.recycled_with: dict[str, str] = {}
+        self.channels: dict[str, set[str]] = {}  # custom channels of change events: name -> objects
         self.currency = "USD"
         self.org_id = record_id("00D", 1)
         self.org_name = "Sandbox"
@@ -145,9 +146,9 @@ class SandboxOrg:
             entity.cdc = selected
             self._metadata_changed(entity)
 
-    def next_key_prefix(self) -> str:
-        """Return a free prefix for a custom object: a00, a01, ..."""
-        return next(prefix for number in range(1000) if (prefix := f"a{number:02d}") not in self._by_prefix)
+    def next_key_prefix(self, letter: str = "a") -> str:
+        """Return a free prefix for a custom object: a00, a01, ...; those of platform events begin with e."""
+        return next(prefix for number in range(1000) if (prefix := f"{letter}{number:02d}") not in self._by_prefix)
 
     def next_commit_number(self) -> int:
         """Return the number of the next commit; numbers rise, with holes."""

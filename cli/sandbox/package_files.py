@@ -1,4 +1,4 @@
-"""Reads one file of a metadata package: an object, a field, a selection for change data capture.
+"""Reads one file of a metadata package: an object, a platform event, a field, a member of a change channel.
 
 Place     packages.py -> [this] -> metadata.py
 Rules     Both forms: sfdx source (`objects/X__c/X__c.object-meta.xml`, `objects/X/fields/Y__c.field-meta.xml`) and the
@@ -18,6 +18,9 @@ from defusedxml.common import DefusedXmlException
 
 from fakturo.cli.sandbox.metadata import Field, SObject
 from fakturo.cli.sandbox.objects.loading import read_field, read_object
+
+ALL_CHANGES = "ChangeEvents"
+"""The channel of all objects that are selected for change data capture; every other one is a custom channel."""
 
 TYPES: dict[str, dict[str, Any]] = {
     "Text": {"type": "string"},
@@ -54,11 +57,11 @@ class PackageFault(Exception):
 
 @dataclass(slots=True)
 class Parts:
-    """What files hold: objects without key prefixes, fields with their object's name, objects to capture."""
+    """What files hold: objects without key prefixes, fields with their object's name, objects in change channels."""
 
     objects: list[SObject] = field(default_factory=list)
     fields: list[tuple[str, Field]] = field(default_factory=list)
-    captured: list[str] = field(default_factory=list)
+    captured: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, other: "Parts") -> None:
         """Take in what another file holds."""
@@ -86,6 +89,9 @@ def read_file(path: str, content: bytes) -> Parts | None:
 
 def _read_object(path: str, name: str, root: Element) -> Parts:
     parts = Parts(fields=[(name, _field(path, one)) for one in _all(root, "fields")])
+    if name.endswith("__e"):
+        parts.objects.append(_platform_event(name, root))
+        return parts
     if not name.endswith("__c"):
         return parts  # a standard object: the org has it, the file may bring fields
     named = _one(root, "nameField")
@@ -109,6 +115,11 @@ def _read_object(path: str, name: str, root: Element) -> Parts:
     return parts
 
 
+def _platform_event(name: str, root: Element) -> SObject:
+    words: dict[str, Any] = {"name": name, "label": _text(root, "label"), "plural": _text(root, "pluralLabel")}
+    return read_object(words | {"prefix": "", "cdc": False, "system": [], "fields": {}})
+
+
 def _read_field(path: str, name: str, root: Element) -> Parts:
     folders = PurePosixPath(path.replace("\\", "/")).parts
     if len(folders) < 3 or folders[-2] != "fields":
@@ -119,7 +130,8 @@ def _read_field(path: str, name: str, root: Element) -> Parts:
 def _read_member(path: str, name: str, root: Element) -> Parts:
     selected = _text(root, "selectedEntity") or ""
     entity = selected.removesuffix("ChangeEvent")
-    return Parts(captured=[f"{entity}c" if entity.endswith("__") else entity])
+    channel = _text(root, "eventChannel") or ALL_CHANGES
+    return Parts(captured=[(f"{entity}c" if entity.endswith("__") else entity, channel)])
 
 
 def _field(path: str, root: Element) -> Field:

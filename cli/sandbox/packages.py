@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fakturo.cli.sandbox.metadata import Field, SObject
 from fakturo.cli.sandbox.org import SandboxOrg
-from fakturo.cli.sandbox.package_files import PackageFault, Parts, read_file
+from fakturo.cli.sandbox.package_files import ALL_CHANGES, PackageFault, Parts, read_file
 
 _LARGEST_FILE = 4 * 1024 * 1024
 
@@ -72,8 +72,11 @@ def _deploy(org: SandboxOrg, files: Iterable[tuple[str, bytes]]) -> Deployed:
         _put_object(org, entity, done)
     for entity_name, one in whole.fields:
         _put_field(org, entity_name, one, done)
-    for entity_name in whole.captured:
-        org.select_for_capture(entity_name)
+    for entity_name, channel in whole.captured:
+        if channel == ALL_CHANGES:
+            org.select_for_capture(entity_name)
+        else:
+            org.channels.setdefault(channel, set()).add(entity_name)
     return done
 
 
@@ -89,7 +92,7 @@ def _check(org: SandboxOrg, parts: Parts) -> None:
         there = org.objects[entity_name].fields.get(one.name) if entity_name in org.objects else None
         if there is not None and there.type != one.type:
             raise PackageFault(full_name, f"the org has it as {there.type}; its type can't become {one.type}")
-    for entity_name in parts.captured:
+    for entity_name, _ in parts.captured:
         if entity_name not in known:
             raise PackageFault(entity_name, "selectedEntity: there is no such object")
 
@@ -100,7 +103,7 @@ def _put_object(org: SandboxOrg, entity: SObject, done: Deployed) -> None:
         there.label, there.label_plural = entity.label, entity.label_plural
         done.changed.append(entity.name)
         return
-    entity.key_prefix = org.next_key_prefix()
+    entity.key_prefix = org.next_key_prefix("e" if entity.name.endswith("__e") else "a")
     org.add_object(entity)
     done.created.append(entity.name)
 

@@ -16,7 +16,7 @@ from fakturo.cli.sandbox.clock import epoch_ms
 from fakturo.cli.sandbox.metadata import SObject
 from fakturo.cli.sandbox.org import SandboxOrg
 from fakturo.cli.sandbox.pubsub.errors import delivery_exceeded, invalid, topic_not_found
-from fakturo.cli.sandbox.pubsub.events import NO_RECORD, Told, encode, told_of
+from fakturo.cli.sandbox.pubsub.events import NO_RECORD, Told, encode, encode_platform_event, told_of
 from fakturo.cli.sandbox.pubsub.log import PLATFORM_EVENT, Batch, EventLog
 from fakturo.cli.sandbox.pubsub.schemas import EventSchema, SchemaBook, is_platform_event
 from fakturo.cli.sandbox.transactions import CommittedTransaction
@@ -29,11 +29,11 @@ _END_OF_TIME = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic: which of the log's topics it has (None: every change event), its object where it has one alone."""
+    """A topic: its object where it has one alone; `channel` names a custom one of several."""
 
     name: str
-    members: frozenset[str] | None
     entity: SObject | None = None
+    channel: str | None = None
 
     @property
     def can_publish(self) -> bool:
@@ -42,16 +42,12 @@ class Topic:
 
 
 class EventBus:
-    """One for an org.
-
-    `channels` holds custom channels (`Sales__chn` to the objects in it); `interruptions` counts what ended all streams.
-    """
+    """One for an org. `interruptions` counts what ended all open streams."""
 
     def __init__(self, org: SandboxOrg, *, seed: int = 1) -> None:
         self.org = org
         self.log = EventLog(seed)
         self.schemas = SchemaBook()
-        self.channels: dict[str, frozenset[str]] = {}
         self.interruptions = 0
         self._was_off = False
         self._wakers: set[Callable[[], None]] = set()
@@ -68,7 +64,9 @@ class EventBus:
             return
         told = told_of(transaction, self._schema_of, merge=faults.merge, overflow_changes=faults.overflow_changes)
         for event in self._overflown(told):
-            if self.org.objects[event.entity].cdc:
+            if is_platform_event(event.entity):
+                self._log_platform_event(event, transaction)
+            elif self._is_captured(event.entity):
                 self._log(event, transaction)
         self._wake()
 
@@ -96,14 +94,14 @@ class EventBus:
             raise invalid("topic.validation.empty", "The topic name is empty.")
         kind, _, last = name.strip("/").partition("/")
         if name == ALL_CHANGES:
-            return Topic(name, None)
-        if kind == "data" and last in self.channels:
-            return Topic(name, self.channels[last])
+            return Topic(name)
+        if kind == "data" and last in self.org.channels:
+            return Topic(name, channel=last)
         for entity in self.org.objects.values():
             if kind == "data" and entity.event_name == last and not is_platform_event(entity.name):
-                return Topic(name, frozenset({entity.name}), entity)
+                return Topic(name, entity)
             if kind == "event" and entity.name == last and is_platform_event(entity.name):
-                return Topic(name, frozenset({name}), entity)
+                return Topic(name, entity)
         raise topic_not_found(name)
 
     def schema(self, schema_id: str) -> EventSchema | None:
@@ -127,10 +125,19 @@ class EventBus:
             limit = min(limit, allocation - self.org.allocations.used(DELIVERED_EVENTS))
         if limit <= 0:
             raise delivery_exceeded()
-        batch = self.log.read(position, topic.members, limit, RESPONSE_BYTES)
+        batch = self.log.read(position, self.members(topic), limit, RESPONSE_BYTES)
         if batch.events:
             self.org.allocations.use(DELIVERED_EVENTS, len(batch.events))
         return batch
+
+    def members(self, topic: Topic) -> frozenset[str] | None:
+        """Return which of the log's topics a topic has now; None is every change event."""
+        if topic.entity is not None:
+            return frozenset({topic.name if topic.can_publish else topic.entity.name})
+        if topic.channel is not None:
+            return frozenset(self.org.channels[topic.channel])
+        chosen = frozenset(name for name, entity in self.org.objects.items() if entity.cdc)
+        return None if all(objects <= chosen for objects in self.org.channels.values()) else chosen
 
     def mark(self) -> bytes:
         """Return the replay id of the present end, for a keep-alive."""
@@ -195,6 +202,18 @@ class EventBus:
     def _wake(self) -> None:
         for wake in list(self._wakers):
             wake()
+
+    def _is_captured(self, name: str) -> bool:
+        return self.org.objects[name].cdc or any(name in objects for objects in self.org.channels.values())
+
+    def _log_platform_event(self, told: Told, transaction: CommittedTransaction) -> None:
+        """Publish what was created over REST as a record of a platform event; no record stays."""
+        if told.kind != "CREATE" or told.change is None:
+            return
+        for number, record_id in enumerate(told.record_ids):
+            event = encode_platform_event(told, number, transaction, self._schema_of(told.entity))
+            self.log.append(f"{PLATFORM_EVENT}{told.entity}", epoch_ms(transaction.at), event)
+            self.org.tables[told.entity].put(record_id, None)
 
     def _schema_of(self, entity_name: str) -> EventSchema:
         return self.schemas.of(self.org.objects[entity_name])

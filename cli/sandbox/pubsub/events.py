@@ -21,6 +21,7 @@ from typing import Any
 
 import fastavro
 
+from fakturo.cli.sandbox.clock import epoch_ms
 from fakturo.cli.sandbox.metadata import SObject
 from fakturo.cli.sandbox.pubsub.schemas import HEADER, Converter, EventField, EventSchema
 from fakturo.cli.sandbox.transactions import CommittedTransaction, RecordChange
@@ -108,6 +109,18 @@ def encode(
     if len(payload) > LARGEST_EVENT and not told.is_gap:
         return encode(told.as_gap(), transaction, entity, schema)
     return told, pb.ProducerEvent(id=event_uuid(transaction.key, told), schema_id=schema.schema_id, payload=payload)
+
+
+def encode_platform_event(
+    told: Told, number: int, transaction: CommittedTransaction, schema: EventSchema
+) -> pb.ProducerEvent:
+    """Return the event that record `number` of `told` stands for: who created it when, and its own fields."""
+    assert told.change is not None  # noqa: S101 - a creation has its change
+    values = told.change.values
+    body = {"CreatedDate": epoch_ms(transaction.at), "CreatedById": transaction.user_id}
+    payload = _written(schema, body | _values(schema, values, values))
+    single = replace(told, record_ids=(told.record_ids[number],))
+    return pb.ProducerEvent(id=event_uuid(transaction.key, single), schema_id=schema.schema_id, payload=payload)
 
 
 def event_uuid(transaction_key: str, told: Told) -> str:

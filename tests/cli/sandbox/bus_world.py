@@ -81,7 +81,8 @@ def order_item() -> SObject:
 
 
 def ping() -> SObject:
-    return object_of("Ping__e", "e00", [Field(name="Text__c", type="string", length=80, custom_id="00N5f000004xQ4c")])
+    fields = [Field(name="Text__c", type="string", length=80, custom_id="00N5f000004xQ4c")]
+    return object_of("Ping__e", "e00", fields, cdc=False)
 
 
 def small_org(*more: SObject) -> SandboxOrg:
@@ -121,7 +122,7 @@ def decoded(event: pb.ConsumerEvent, schema_json: str) -> Decoded:
 
 def logged(bus: EventBus, topic: str = ALL) -> list[Decoded]:
     """Return everything that the bus holds, decoded with each event's own schema."""
-    batch = bus.log.read(0, bus.topic(topic).members, 1_000_000, 1 << 40)
+    batch = bus.log.read(0, bus.members(bus.topic(topic)), 1_000_000, 1 << 40)
     found = []
     for event in pb.FetchResponse.FromString(b"".join(batch.events)).events:
         schema = bus.schema(event.event.schema_id)

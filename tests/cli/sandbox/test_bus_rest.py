@@ -10,8 +10,10 @@ from typing import Any
 
 import grpc
 
+from fakturo.cli.sandbox.packages import deploy_folder
 from fakturo.cli.sandbox.running import RunningSandbox, run_sandbox
 from fakturo.producers.salesforce.pubsub_api.pubsub_api_pb2_grpc import PubSubStub
+from tests.cli.sandbox.avro_by_hand import read_record
 from tests.cli.sandbox.bus_world import Client, Decoded
 
 
@@ -113,3 +115,46 @@ async def test_every_standard_object_has_a_schema_that_an_avro_library_takes() -
     absent |= {"QuoteLineItem": {"ListPrice", "Subtotal", "TotalPrice"}, "PricebookEntry": {"Name", "ProductCode"}}
     for name, missing in absent.items():
         assert not missing & {field["name"] for field in json.loads(names[name].text)["fields"]}
+
+
+MEMBER = """<?xml version="1.0" encoding="UTF-8"?>
+<PlatformEventChannelMember xmlns="http://soap.sforce.com/2006/04/metadata">
+  <eventChannel>{channel}</eventChannel><selectedEntity>{entity}ChangeEvent</selectedEntity>
+</PlatformEventChannelMember>"""
+OBJECT = """<?xml version="1.0" encoding="UTF-8"?>
+<CustomObject xmlns="http://soap.sforce.com/2006/04/metadata"><label>{label}</label>
+  <fields><fullName>Text__c</fullName><label>Text</label><type>Text</type><length>80</length></fields>
+</CustomObject>"""
+
+
+async def test_a_package_brings_channels_and_platform_events_and_rest_publishes_them(tmp_path: Path) -> None:
+    files = {
+        "objects/Secret__c.object": OBJECT.format(label="Secret"),
+        "objects/Ping__e.object": OBJECT.format(label="Ping"),
+        "members/a.platformEventChannelMember": MEMBER.format(channel="Sales__chn", entity="Secret__"),
+        "members/b.platformEventChannelMember": MEMBER.format(channel="Sales__chn", entity="Account"),
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    async with run_sandbox(plain=True) as sandbox:
+        deploy_folder(sandbox.org, tmp_path)
+        records = "/services/data/v67.0/sobjects"
+        for path, body in (("Account", {"Name": "A"}), ("Secret__c", {"Text__c": "s"}), ("Ping__e", {"Text__c": "p"})):
+            assert (await call(sandbox, "POST", f"{records}/{path}", body))[0] == 201
+        assert (await call(sandbox, "POST", f"{records}/Pricebook2", {"Name": "P"}))[0] == 201
+        async with grpc.aio.insecure_channel(sandbox.pubsub_target) as channel:
+            client = client_of(sandbox, channel)
+            told = {"/data/ChangeEvents": ["Account", "Pricebook2"], "/data/Sales__chn": ["Account", "Secret__c"]}
+            for topic, names in told.items():
+                stream = client.subscribe(topic)
+                await stream.earliest(10)
+                assert [event.header["entityName"] for event in await stream.events(2)] == names
+            pings = client.subscribe("/event/Ping__e")
+            await pings.earliest(10)
+            event = (await pings.response()).events[0].event
+            record = read_record(await client.schema(event.schema_id), event.payload)
+        assert record["Text__c"] == "p"
+        assert record["CreatedById"] == sandbox.org.user_id
+        assert len(sandbox.org.tables["Ping__e"]) == 0

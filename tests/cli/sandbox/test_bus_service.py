@@ -25,7 +25,7 @@ def insert(org: SandboxOrg, count: int = 1, name: str = "Account") -> None:
 
 async def test_a_topic_of_one_object_has_a_schema_and_a_topic_of_several_has_none() -> None:
     async with running(small_org()) as (bus, client):
-        bus.channels["Sales__chn"] = frozenset({"Account"})
+        bus.org.channels["Sales__chn"] = {"Account"}
         schemas = {}
         for name in ("/data/AccountChangeEvent", ALL, "/data/Sales__chn", "/event/Ping__e"):
             info = await client.stub.GetTopic(pb.TopicRequest(topic_name=name), metadata=client.headers)
@@ -109,7 +109,7 @@ async def test_latest_begins_with_what_comes_custom_after_an_id_earliest_with_al
 async def test_a_channel_of_some_objects_gives_those_alone() -> None:
     org = small_org()
     async with running(org) as (bus, client):
-        bus.channels["Sales__chn"] = frozenset({"OrderItem"})
+        bus.org.channels["Sales__chn"] = {"OrderItem"}
         for _ in range(3):
             insert(org, 2)
             insert(org, 1, "OrderItem")
