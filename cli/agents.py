@@ -7,12 +7,19 @@ import asyncio
 import importlib
 
 from fakturo.consumers.runtime.errors import SettingsFault
-from fakturo.consumers.runtime.settings import load_settings
+from fakturo.consumers.runtime.settings import Settings, load_settings
 
 AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi")
 """The agents that have a handler; each module `fakturo.consumers.<name>.app` has `run(settings) -> int`."""
 
-PROCESSES = (*AGENTS, "relay", "clock")
+CRM_FEED = "crm_feed"
+"""Runs only where FAKTURO_CRM_TOPICS names topics of another Salesforce connector."""
+PROCESSES = (*AGENTS, CRM_FEED, "relay", "clock")
+
+
+def agents_of(settings: Settings) -> tuple[str, ...]:
+    """Return the agents that run under these settings, hence those whose outbox the relay publishes."""
+    return (*AGENTS, CRM_FEED) if settings.crm_topics else AGENTS
 
 
 def run_agent(name: str) -> int:
@@ -27,7 +34,7 @@ def run_agent(name: str) -> int:
     if name == "relay":
         from fakturo.consumers.runtime.relay import run_relay
 
-        return asyncio.run(run_relay(settings, AGENTS))
+        return asyncio.run(run_relay(settings, agents_of(settings)))
     if name == "clock":
         from fakturo.producers.clock import run_clock
 

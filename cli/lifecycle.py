@@ -6,6 +6,7 @@ Place     command line -> `cli/stack` -> processes. What the agents were started
 
 import asyncio
 import json
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from fakturo.cli.agents import AGENTS
+from fakturo.cli.agents import AGENTS, CRM_FEED
 from fakturo.cli.connect import environment_of, read_books, settings_of
 from fakturo.cli.output import console, print_json, table_of
 from fakturo.cli.stack import Stack, StackFault
@@ -44,6 +45,7 @@ def up(home: Path) -> None:
     """Start what does not run, with the books and the agents' settings as they were."""
     stack = Stack(home)
     kept, agents = _kept(home)
+    agents = _with_crm_feed(agents, {**os.environ, **kept})
     try:
         with console.status("starting broker, database and agents"):
             environment = stack.up(agents=agents, settings=kept, prepare=lambda env: prepare(env, home))
@@ -95,6 +97,12 @@ def _kept(home: Path) -> tuple[dict[str, str], tuple[str, ...]]:
         return {}, LIVE
     kept = json.loads(path.read_text())
     return dict(kept["environment"]), tuple(kept["agents"])
+
+
+def _with_crm_feed(agents: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return `agents`, with crm_feed where another connector's topics are named."""
+    is_wanted = bool(environment.get("FAKTURO_CRM_TOPICS")) and CRM_FEED not in agents
+    return (CRM_FEED, *agents) if is_wanted else agents
 
 
 def status(home: Path, *, as_json: bool) -> None:

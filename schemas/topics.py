@@ -107,7 +107,7 @@ SF_PROGRESS = Topic(
     retention_days=None,
 )
 BRIDGE_TOPICS = (SF_RESYNC, SF_PROGRESS)
-"""The bridge's own: it alone writes and reads them, and time does not pass there."""
+"""The bridge's own: time does not pass there. It alone reads them, and writes them but for crm_feed's requests."""
 
 USAGE = Topic(
     name="billing.usage",

@@ -128,6 +128,10 @@ BRIDGE_RECONCILED_AT = _gauge(
 BRIDGE_PUBLISH_SECONDS = _histogram(
     "salesforce_publish_seconds", (), "Time of the stream's Kafka transaction, begin to commit.", LATENCY_SECONDS
 )
+CRM_FEED_MESSAGES = _counter(
+    "crm_feed_messages_total", ("topic", "shape"), "Messages of other Salesforce connectors that were read, by form."
+)
+CRM_FEED_ECHOES = _counter("crm_feed_echoes_total", ("topic",), "Changes dropped: we had written them ourselves.")
 BUILD_INFO = _gauge("build_info", ("version",), "1, labelled with the version that runs.")
 
 

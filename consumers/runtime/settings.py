@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fakturo.consumers.runtime.errors import SettingsFault
@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     profile: str = Field(default="core", description="mapping profile: core, cpq, rlm, or the path of a file of yours")
     crm_topics: str = Field(default="", description="topics of another Salesforce connector, read by crm_feed; a,b")
     crm_registry_url: str = Field(default="", description="the schema registry of those topics, http(s)://...")
+    crm_registry_auth: SecretStr | None = Field(default=None, description="user:password of that registry, if it asks")
+    crm_schemas: Path | None = Field(default=None, description="folder of event schemas, where bitmaps are sent")
+    crm_shape: str = Field(
+        default="",
+        pattern="^(|cometd|confluent_v1|confluent_v2|osodevops|tagged_avro)$",
+        description="the one form that those topics may have; empty: any",
+    )
+    crm_org: str = Field(default="", pattern="^(|00D[0-9A-Za-z]{15})$", description="id of their org, 18 characters")
+    salesforce_client_name: str = Field(default="fakturo", description="names our own writes, to know their echoes")
     grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
     billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
     interim_seconds: float = Field(default=1.0, ge=0, description="pause between interim outputs; 0: only on ticks")
@@ -61,6 +70,17 @@ class Settings(BaseSettings):
             host, _, port = server.strip().rpartition(":")
             if not host or " " in host or not port.isdigit() or not 0 < int(port) < 65_536:
                 raise ValueError(f"{server.strip()!r} is not host:port")
+        return text
+
+    @field_validator("crm_registry_url")
+    @classmethod
+    def _is_registry(cls, text: str) -> str:
+        # The text itself is never repeated: it may hold a password.
+        parts = urlsplit(text)
+        if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must begin with http:// or https://")
+        if parts.username is not None:
+            raise ValueError("must hold no user or password: FAKTURO_CRM_REGISTRY_AUTH takes user:password")
         return text
 
     @property

@@ -75,10 +75,17 @@ class Transaction:
         self.outbox.append(row)
 
     def emit_record(
-        self, topic: Topic, key: str, value: bytes, headers: tuple[tuple[str, bytes | None], ...] = ()
+        self,
+        topic: Topic,
+        key: str,
+        value: bytes,
+        headers: tuple[tuple[str, bytes | None], ...] = (),
+        *,
+        partition: int | None = None,
     ) -> None:
-        """Publish a record that is no CloudEvent on `topic`, in the partition of `key`."""
-        partition = partition_for(key, self.partition_count)
+        """Publish a record that is no CloudEvent on `topic`, in `partition`, by default that of `key`."""
+        if partition is None:
+            partition = partition_for(key, self.partition_count)
         self.outbox.append(OutboxRow(topic.name, partition, key.encode(), value, headers))
 
     def tell_committed(self) -> None:

@@ -1,37 +1,18 @@
-"""What the bridge asks itself to read again: records after a gap, an object after an overflow or a lost position.
+"""A request to read something again, as the bridge puts it on `sf.resync` beside what it publishes.
 
-Place     stream (in the transaction of the gap event), `fakturo salesforce resync` -> [this] on `sf.resync` -> the
-          resync and snapshot workers, which answer with SYNC rows on `sf.cdc.*`.
+Place     stream (in the transaction of the gap event), `fakturo salesforce resync` -> [this] -> publishing. The request
+          itself, which crm_feed makes too, is in schemas/salesforce/resync_requests.py.
 """
 
 import msgspec
 
 from fakturo.producers.salesforce.publishing import Outgoing
+from fakturo.schemas.salesforce.resync_requests import PARTITION, ResyncRequest, decode_request
 from fakturo.schemas.topics import SF_RESYNC
 
-PARTITION = 0
-"""One partition: requests are few, and answered in the order in which they were made."""
-
-
-class ResyncRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to read again.
-
-    `record_ids` None means the whole object, read by a snapshot with deletion detection. `gap_ms` is the commit of the
-    change whose content never came (what differs took effect then); None where no single change is known. The same
-    cause gives the same `request_id`, so an answer is told apart from one to another cause.
-    """
-
-    org: str
-    entity: str
-    record_ids: tuple[str, ...] | None
-    reason: str
-    requested_at_ms: int
-    request_id: str
-    gap_ms: int | None = None
-
+__all__ = ["PARTITION", "ResyncRequest", "decode_request", "request_record"]
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(ResyncRequest)
 
 
 def request_record(request: ResyncRequest) -> Outgoing:
@@ -43,12 +24,3 @@ def request_record(request: ResyncRequest) -> Outgoing:
         value=_encoder.encode(request),
         timestamp_ms=request.requested_at_ms,
     )
-
-
-def decode_request(value: bytes) -> ResyncRequest:
-    """Return the request that a record of `sf.resync` carries.
-
-    Raises:
-        msgspec.DecodeError, msgspec.ValidationError: the value is none.
-    """
-    return _decoder.decode(value)

@@ -18,6 +18,8 @@ ADDRESS_PARTS = (
 NAME_PARTS = ("Salutation", "FirstName", "LastName", "MiddleName", "InformalName", "Suffix")
 _ADDRESS_WITNESSES = ("Street", "City", "Country")
 """An address has these three; a field that only ends in one of the parts has no such siblings."""
+_STANDARD_STEMS = ("Billing", "Shipping", "Mailing", "Other")
+"""Addresses of Account, Order, Contract and Contact: theirs are known also in a row that has not all columns."""
 _LONGEST_FIRST = sorted(ADDRESS_PARTS, key=len, reverse=True)
 _ADDRESS, _NAME, _CUSTOM, _CUSTOM_PART = "Address", "Name", "__c", "__s"
 
@@ -37,6 +39,8 @@ def dotted_name(described: Mapping[str, Any]) -> str:
 
 def flat_to_dotted(name: str, names: Collection[str]) -> str:
     """Return the canonical name of the row's field `name`, `names` being all fields of the row or of its object."""
+    if "." in name:
+        return name
     if name.endswith(_CUSTOM_PART):
         stem, _, part = name.removesuffix(_CUSTOM_PART).rpartition("__")
         return f"{stem}{_CUSTOM}.{part}" if stem and part in ADDRESS_PARTS else name
@@ -47,7 +51,7 @@ def flat_to_dotted(name: str, names: Collection[str]) -> str:
     for part in _LONGEST_FIRST:
         if name.endswith(part):
             stem = name.removesuffix(part)
-            is_address = all(stem + witness in names for witness in _ADDRESS_WITNESSES)
+            is_address = stem in _STANDARD_STEMS or all(stem + witness in names for witness in _ADDRESS_WITNESSES)
             return f"{stem}{_ADDRESS}.{part}" if is_address else name
     return name
 

@@ -30,3 +30,8 @@ def test_a_part_of_a_compound_is_called_by_both_names(name: str, names: tuple[st
 def test_what_is_no_part_keeps_its_name(name: str) -> None:
     assert flat_to_dotted(name, (*ACCOUNT, "TaxCountry", "Suffix")) == name
     assert dotted_to_flat(name) == name
+
+
+def test_a_standard_address_is_known_in_a_row_without_its_other_columns() -> None:
+    assert flat_to_dotted("BillingCity", ("BillingCity", "Name")) == "BillingAddress.City"
+    assert flat_to_dotted("City", ("City",)) == "City"

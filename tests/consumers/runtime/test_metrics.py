@@ -31,7 +31,14 @@ def test_every_name_has_the_prefix_and_ends_in_its_unit() -> None:
 
 def test_no_label_can_grow_with_the_number_of_accounts() -> None:
     allowed = {"agent", "topic", "partition", "outcome", "reason", "kind", "currency", "version"}
-    allowed |= {"entity", "change_type", "error", "policy", "limit"}  # of the bridge: closed sets too
+    allowed |= {
+        "entity",
+        "change_type",
+        "error",
+        "policy",
+        "limit",
+        "shape",
+    }  # of the bridge and the feed: closed sets too
     assert {label for family in CATALOGUE.values() for label in family.labels} <= allowed
 
 
