@@ -129,9 +129,10 @@ class SObject:
         """Return the reference that `name` follows: `Account` -> AccountId, `Parent__r` -> Parent__c."""
         return self._by_relationship.get(name.lower())
 
-    def put(self, one: Field) -> None:
-        """Add a field, or set it anew in its old place."""
-        self.fields[one.name] = one if one.label else replace(one, label=one.name)
+    def put(self, *fields: Field) -> None:
+        """Add fields, or set them anew in their old places."""
+        for one in fields:
+            self.fields[one.name] = one if one.label else replace(one, label=one.name)
         self.index_names()
 
     def number(self, name: str, custom_id: str) -> None:

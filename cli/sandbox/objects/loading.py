@@ -10,7 +10,9 @@ Holds     A word that is not known here is an error at start, not a field that s
 
 import re
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -46,13 +48,20 @@ _VIEWED: tuple[dict[str, Any], ...] = (
 
 def standard_objects() -> list[SObject]:
     """Return the objects of a new org, each time anew."""
+    # Fields never change, so only the objects that hold them are new.
+    return [replace(entity, fields=dict(entity.fields)) for entity in _read()]
+
+
+@cache
+def _read() -> list[SObject]:
     folder = resources.files(__package__)
     return [read_object(spec) for name in FILES for spec in yaml.safe_load((folder / name).read_text("utf-8"))]
 
 
+@cache
 def born_with() -> dict[str, list[Row]]:
     """Return the records of a new org, as rows hold their values."""
-    by_name = {entity.name: entity for entity in standard_objects()}
+    by_name = {entity.name: entity for entity in _read()}
     raw = yaml.safe_load((resources.files(__package__) / "born_with.yaml").read_text("utf-8"))
     return {
         name: [
@@ -82,9 +91,7 @@ def read_object(spec: dict[str, Any]) -> SObject:
         *_STAMPS,
         *(_VIEWED if "viewed" in groups else ()),
     )
-    for words in (*_FIRST, *own, *after):
-        for field in read_field(words):
-            entity.put(field)
+    entity.put(*(field for words in (*_FIRST, *own, *after) for field in read_field(words)))
     return entity
 
 
