@@ -26,8 +26,8 @@ class Faults:
     `overflow` next transactions become GAP_OVERFLOW, `drop_events` next events are never told.
     Switches: `merge` (on: equal changes of one transaction become one event with several ids), `stream_off` (an outage
     longer than retention: the bus is away, nothing is logged, and afterwards no older replay id is good), `enriched`
-    (events are not merged, and those of one change share a replay id), `text_diff` (a change of long text is told as a
-    difference).
+    (events are not merged, and those of one change share EventUuid and replay id), `text_diff` (a change of long text
+    is told as a difference).
     Settings in seconds: retention of events, the empty keep-alive answer, closing a stream that holds no credit; and
     allocations a day: `api_allocation` calls, `event_allocation` delivered events (None: the edition's). A transaction
     of more than `overflow_changes` changes overflows.

@@ -119,13 +119,13 @@ def encode_platform_event(
     values = told.change.values
     body = {"CreatedDate": epoch_ms(transaction.at), "CreatedById": transaction.user_id}
     payload = _written(schema, body | _values(schema, values, values))
-    single = replace(told, record_ids=(told.record_ids[number],))
-    return pb.ProducerEvent(id=event_uuid(transaction.key, single), schema_id=schema.schema_id, payload=payload)
+    name = event_uuid(transaction.key, told, number)
+    return pb.ProducerEvent(id=name, schema_id=schema.schema_id, payload=payload)
 
 
-def event_uuid(transaction_key: str, told: Told) -> str:
-    """Return the EventUuid: of what is told, so that a seeded run has the same ones."""
-    content = f"{transaction_key}/{told.sequence}/{told.record_ids[0]}"
+def event_uuid(transaction_key: str, told: Told, part: int = 0) -> str:
+    """Return the EventUuid: of its place in the transaction, so that a seeded run has the same ones."""
+    content = f"{transaction_key}/{told.sequence}/{part}"
     return str(uuid.UUID(bytes=hashlib.md5(content.encode(), usedforsecurity=False).digest(), version=4))
 
 
