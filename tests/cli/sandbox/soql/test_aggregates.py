@@ -19,7 +19,7 @@ from fakturo.cli.sandbox.soql.execution import Queries
 WON, LOST = "Closed Won", "Closed Lost"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def queries() -> Queries:
     org = SandboxOrg(start=datetime(2026, 11, 26, 12, tzinfo=UTC))
     with org.transaction() as tx:
