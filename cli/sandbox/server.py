@@ -20,6 +20,7 @@ from fakturo.cli.sandbox.access import Access, make_access
 from fakturo.cli.sandbox.certificates import LOOPBACK, Certificates, make_certificates
 from fakturo.cli.sandbox.org import SandboxOrg
 from fakturo.cli.sandbox.pubsub.server import RunningBus, start_bus
+from fakturo.cli.sandbox.questions import Questions
 from fakturo.cli.sandbox.rest.app import build_app
 
 _IDLE_SECONDS = 75
@@ -36,6 +37,7 @@ class RunningSandbox:
     ca_file: str | None
     private_key_file: str
     bus: RunningBus = field(repr=False)
+    _questions: Questions = field(repr=False)
     _rest: "_Server" = field(repr=False)
     _serving: asyncio.Task[None] = field(repr=False)
     _folder: Path = field(repr=False)
@@ -71,6 +73,7 @@ class RunningSandbox:
         self._rest.should_exit = True
         self._rest.force_exit = True
         await self._serving
+        await self._questions.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -133,6 +136,7 @@ async def start_sandbox(
         ca_file=None if plain else str(folder / "ca.pem"),
         private_key_file=str(folder / "private_key.pem"),
         bus=bus,
+        _questions=app.state.questions,
         _rest=server,
         _serving=serving,
         _folder=folder,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from fakturo.cli.sandbox.bulk.background import Background
 from fakturo.cli.sandbox.bulk.jobs import DELIMITERS, FINISHED, LINE_ENDINGS, Job, Jobs, choice, invalid_state
 from fakturo.cli.sandbox.bulk.upload import InvalidBatch, Upload, error_text
 from fakturo.cli.sandbox.errors import OrgError
@@ -40,7 +41,7 @@ class Ingest:
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
         self._work: dict[str, _Work] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(jobs)
 
     def create(self, body: dict[str, Any], *, version: str, user_id: str, client: str) -> Job:
         """A new, open job of a request. Raises INVALIDJOB or INVALID_TYPE for what can't be one."""
@@ -85,9 +86,7 @@ class Ingest:
         if job.state != "Open":
             raise invalid_state(f"Closing already {_spoken(job)} Job not allowed")
         self.jobs.move(job, "UploadComplete")
-        task = asyncio.get_running_loop().create_task(self._run(job, self._work[job.id]))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(job, self._run(job, self._work[job.id]))
 
     def abort(self, job: Job) -> None:
         """Stop a job that isn't finished; what it has written stays."""
@@ -110,9 +109,7 @@ class Ingest:
 
     async def close(self) -> None:
         """End what is at work."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
 
     async def _run(self, job: Job, work: _Work) -> None:
         """Work through a job, transaction by transaction."""

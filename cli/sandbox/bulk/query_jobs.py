@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fakturo.cli.sandbox.bulk.background import Background
 from fakturo.cli.sandbox.bulk.jobs import DELIMITERS, FINISHED, LINE_ENDINGS, Job, Jobs, choice, invalid_state
 from fakturo.cli.sandbox.bulk.lines import csv_pieces
 from fakturo.cli.sandbox.errors import OrgError
@@ -51,7 +52,7 @@ class QueryJobs:
         self.jobs = jobs
         self._queries = queries
         self._found: dict[str, _Rows] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(jobs)
 
     def create(self, body: dict[str, Any], *, version: str, user_id: str, client: str) -> Job:
         """A new job of a request, set to work. Raises INVALIDJOB, or what is wrong with the query."""
@@ -76,9 +77,7 @@ class QueryJobs:
         )
         self._forget_deleted()
         self._found[job.id] = _Rows(lines)
-        task = asyncio.get_running_loop().create_task(self._run(job, plan))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(job, self._run(job, plan))
         return job
 
     def abort(self, job: Job) -> None:
@@ -101,9 +100,7 @@ class QueryJobs:
 
     async def close(self) -> None:
         """End what is at work."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
 
     async def _run(self, job: Job, plan: Plan) -> None:
         """Find the rows."""

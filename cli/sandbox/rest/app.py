@@ -20,12 +20,13 @@ from fakturo.cli.sandbox import rest
 from fakturo.cli.sandbox.access import Access
 from fakturo.cli.sandbox.errors import OrgError
 from fakturo.cli.sandbox.org import SandboxOrg
+from fakturo.cli.sandbox.questions import Questions
 from fakturo.cli.sandbox.rest.answers import refusal
 from fakturo.cli.sandbox.rest.calls import SalesforceCalls
 
 
 def build_app(org: SandboxOrg, access: Access) -> Starlette:
-    """Return the application of one org; `app.state` holds `org`, `access` and, once there is one, `bus`."""
+    """Return the application of one org; `app.state` holds `org`, `access`, `questions` and, when made, `bus`."""
     app = Starlette(
         routes=collected_routes(),
         middleware=[Middleware(SalesforceCalls, org=org)],
@@ -35,6 +36,7 @@ def build_app(org: SandboxOrg, access: Access) -> Starlette:
     app.state.org = org
     app.state.access = access
     app.state.bus = None
+    app.state.questions = Questions(org)
     return app
 
 
