@@ -97,7 +97,7 @@ def check_row(org: "SandboxOrg", entity: SObject, row: Row, before: Row | None) 
                     "DUPLICATE_VALUE",
                     f"duplicate value found: {name} duplicates value on record with id: {others[0]}",
                 )
-        if field.type == "reference":
+        if field.type == "reference" and row[name] != row["Id"]:
             _check_reference(org, field, row[name])
 
 

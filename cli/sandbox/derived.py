@@ -107,6 +107,11 @@ def _order_item(org: "SandboxOrg", row: Row, before: Row | None, written: set[st
 
 def _opportunity_line(org: "SandboxOrg", row: Row, before: Row | None, written: set[str]) -> None:
     _price_from_entry(org, row)
+    product = _product(org, row)
+    deal = org.live("Opportunity", row["OpportunityId"])
+    if product is not None and deal is not None:
+        row["Name"] = f"{deal['Name']} {product['Name']}"
+        _copy(product, row, "ProductCode")
     if row["UnitPrice"] is None and "TotalPrice" in written and row["Quantity"]:
         row["UnitPrice"] = (row["TotalPrice"] / row["Quantity"]).quantize(_CENT, ROUND_HALF_UP)
     _line_total(row, row["Discount"] or Decimal(0))
@@ -137,11 +142,34 @@ def _line_total(row: Row, discount_percent: Decimal) -> None:
 
 
 def _pricebook_entry(org: "SandboxOrg", row: Row, before: Row | None, written: set[str]) -> None:
-    product = org.live("Product2", row["Product2Id"]) if row["Product2Id"] else None
+    product = _product(org, row)
     if product is not None:
-        row.update({"Name": product["Name"]})
-        if product["ProductCode"] is not None:
-            row["ProductCode"] = product["ProductCode"]
+        _copy(product, row, "Name", "ProductCode")
+
+
+def _asset(org: "SandboxOrg", row: Row, before: Row | None, written: set[str]) -> None:
+    product = _product(org, row) or Row()
+    _copy(product, row, "ProductCode", "StockKeepingUnit")
+    _set(row, "ProductFamily", product["Family"])
+    parent = org.live("Asset", row["ParentId"]) if row["ParentId"] else None
+    row["AssetLevel"] = 1 if parent is None else parent["AssetLevel"] + 1
+    row["RootAssetId"] = row["Id"] if parent is None else parent["RootAssetId"]
+
+
+def _product(org: "SandboxOrg", row: Row) -> Row | None:
+    return org.live("Product2", row["Product2Id"]) if row["Product2Id"] else None
+
+
+def _copy(source: Row, row: Row, *names: str) -> None:
+    for name in names:
+        _set(row, name, source[name])
+
+
+def _set(row: Row, name: str, value: Any) -> None:
+    if value is None:
+        row.pop(name, None)
+    else:
+        row[name] = value
 
 
 def _opportunity(org: "SandboxOrg", row: Row, before: Row | None, written: set[str]) -> None:
@@ -151,6 +179,12 @@ def _opportunity(org: "SandboxOrg", row: Row, before: Row | None, written: set[s
         row.update(ForecastCategory=category, IsClosed=closed, IsWon=won)
         if "Probability" not in written:
             row["Probability"] = Decimal(probability)
+    if before is not None and before["StageName"] != row["StageName"]:
+        row["LastStageChangeDate"] = org.present_stamp()
+    if row["CloseDate"]:
+        year, month = int(row["CloseDate"][:4]), int(row["CloseDate"][5:7])
+        quarter = (month + 2) // 3
+        row.update(FiscalYear=year, FiscalQuarter=quarter, Fiscal=f"{year} {quarter}")
     if row["Amount"] is not None and row["Probability"] is not None:
         row["ExpectedRevenue"] = (row["Amount"] * row["Probability"] / 100).quantize(_CENT, ROUND_HALF_UP)
     else:
@@ -175,6 +209,7 @@ _DERIVATIONS: dict[str, _Derivation] = {
     "PricebookEntry": _pricebook_entry,
     "Opportunity": _opportunity,
     "Quote": _quote,
+    "Asset": _asset,
 }
 
 TOTALS: dict[str, tuple[str, str]] = {

@@ -128,11 +128,12 @@ async def start_sandbox(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    called = _called(host, names)
     return RunningSandbox(
         org=org,
         access=access,
-        rest_url=f"{'http' if plain else 'https'}://{host}:{bound}",
-        pubsub_target=bus.target,
+        rest_url=f"{'http' if plain else 'https'}://{called}:{bound}",
+        pubsub_target=f"{called}:{bus.target.rpartition(':')[2]}",
         ca_file=None if plain else str(folder / "ca.pem"),
         private_key_file=str(folder / "private_key.pem"),
         bus=bus,
@@ -141,6 +142,12 @@ async def start_sandbox(
         _serving=serving,
         _folder=folder,
     )
+
+
+def _called(host: str, names: Sequence[str]) -> str:
+    """Return the name that clients call: of a sandbox that listens everywhere, the first one it was given."""
+    name = host if host not in {"0.0.0.0", "::"} else names[0] if names else "127.0.0.1"  # noqa: S104 - compared
+    return f"[{name}]" if ":" in name else name
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -9,6 +9,7 @@ Rules     Rows hold: Decimal for currency, double and percent, rounded to the fi
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from fakturo.cli.sandbox.clock import instant_text
@@ -16,8 +17,10 @@ from fakturo.cli.sandbox.errors import OrgError
 from fakturo.cli.sandbox.metadata import NUMBERS, TEXTS, Field, SObject
 from fakturo.schemas.salesforce_ids import long_id
 
+_long_id = lru_cache(maxsize=65_536)(long_id)
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 _TRUE = frozenset({"true", "1", "yes"})
+_DATE_LENGTH = len("2026-11-01")
 _FALSE = frozenset({"false", "0", "no", ""})
 
 
@@ -132,7 +135,9 @@ def _date(entity: SObject, field: Field, value: Any) -> str:
             return value.date().isoformat()
         if isinstance(value, date):
             return value.isoformat()
-        return date.fromisoformat(str(value)[:10]).isoformat()
+        text = str(value)
+        day = date.fromisoformat(text) if len(text) <= _DATE_LENGTH else datetime.fromisoformat(text).date()
+        return day.isoformat()
     except ValueError:
         raise _unreadable(field, "date", value) from None
 
@@ -147,7 +152,7 @@ def _instant(entity: SObject, field: Field, value: Any) -> str:
 
 def _record_id(entity: SObject, field: Field, value: Any) -> str:
     try:
-        return long_id(str(value))
+        return _long_id(str(value))
     except ValueError:
         raise OrgError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", (field.name,)) from None
 

@@ -90,7 +90,10 @@ async def deploy(request: Request) -> Response:
 async def undelete(request: Request) -> Response:
     """Bring records back from the recycle bin: `{"ids": [...]}`; REST has no call for it, only SOAP and Apex have."""
     org = org_of(request)
-    wanted = await _object(request)
+    try:
+        wanted = await _object(request)
+    except ValueError as error:
+        return _wrong(error)
     with transaction_of(request, api="soap") as transaction:
         for record_id in wanted.get("ids", []):
             whole = org.canonical_id(record_id)

@@ -158,7 +158,8 @@ ROUTES = [
     Route(f"{_ROWS}/{{record_id}}", read, methods=["GET"]),
     Route(f"{_ROWS}/{{record_id}}", change, methods=["PATCH"]),
     Route(f"{_ROWS}/{{record_id}}", delete, methods=["DELETE"]),
-    Route(f"{_ROWS}/{{field}}/{{value}}", read_by_external_id, methods=["GET"]),
-    Route(f"{_ROWS}/{{field}}/{{value}}", upsert, methods=["PATCH"]),
-    Route(f"{_ROWS}/{{field}}/{{value}}", delete_by_external_id, methods=["DELETE"]),
+    # An external id may hold slashes, which a client writes as %2F.
+    Route(f"{_ROWS}/{{field}}/{{value:path}}", read_by_external_id, methods=["GET"]),
+    Route(f"{_ROWS}/{{field}}/{{value:path}}", upsert, methods=["PATCH"]),
+    Route(f"{_ROWS}/{{field}}/{{value:path}}", delete_by_external_id, methods=["DELETE"]),
 ]

@@ -99,6 +99,7 @@ def test_a_stage_sets_probability_and_outcome_and_leaves_a_history(org: SandboxO
     deal = _insert(org, "Opportunity", Name="d", StageName="Negotiation/Review", Amount=100, CloseDate="2026-02-01")
     row = org.tables["Opportunity"][deal]
     assert (row["Probability"], row["ExpectedRevenue"], row["IsClosed"], row["IsWon"]) == (90, 90, False, False)
+    assert (row["FiscalYear"], row["FiscalQuarter"], row["Fiscal"]) == (2026, 1, "2026 1")
     _update(org, "Opportunity", deal, NextStep="call")
     _update(org, "Opportunity", deal, StageName="Closed Won")
     row = org.tables["Opportunity"][deal]
@@ -122,6 +123,16 @@ def test_a_quotes_totals_come_from_its_lines_tax_and_shipping(org: SandboxOrg) -
     row = org.tables["Quote"][quote]
     assert (row["Subtotal"], row["TotalPrice"], row["GrandTotal"], row["LineItemCount"]) == (100, 90, 97, 1)
     assert row["AccountId"] == account
+
+
+def test_an_asset_shows_its_product_and_its_place_in_the_tree(org: SandboxOrg) -> None:
+    product = _insert(org, "Product2", Name="Seat", ProductCode="SEAT", Family="Software", StockKeepingUnit="S-1")
+    account = _insert(org, "Account", Name="a")
+    root = _insert(org, "Asset", Name="r", AccountId=account, Product2Id=product)
+    leaf = org.tables["Asset"][_insert(org, "Asset", Name="l", AccountId=account, ParentId=root)]
+    row = org.tables["Asset"][root]
+    assert (row["ProductCode"], row["ProductFamily"], row["StockKeepingUnit"]) == ("SEAT", "Software", "S-1")
+    assert (row["AssetLevel"], leaf["AssetLevel"], leaf["RootAssetId"]) == (1, 2, root)
 
 
 def test_country_names_and_codes_keep_in_step(org: SandboxOrg) -> None:

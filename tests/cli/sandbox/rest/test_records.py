@@ -164,6 +164,12 @@ def test_an_upsert_creates_with_201_and_changes_with_200(with_external_id: Clien
     assert with_external_id.call("GET", path).status_code == 404
 
 
+def test_an_external_id_may_hold_slashes_spaces_and_signs(with_external_id: Client) -> None:
+    path = "sobjects/Account/Ext__c/INV%2F2026%20%2B1"
+    assert with_external_id.call("PATCH", path, {"Name": "One"}).status_code == 201
+    assert with_external_id.call("GET", path).json()["Ext__c"] == "INV/2026 +1"
+
+
 def test_an_external_id_that_several_records_have_is_answered_300_with_their_addresses(
     with_external_id: Client,
 ) -> None:
