@@ -35,3 +35,15 @@ class Agent(Protocol):
 
     async def flush(self, tx: Transaction) -> None:
         """Publish what changed since the last flush and is published at most once in a while (running statements)."""
+
+
+class Companion(Protocol):
+    """A task that runs beside an agent's runner, in its process: it works on the agent's books, never on its input."""
+
+    name: str
+
+    async def run(self) -> None:
+        """Run until cancelled; what it raises ends the process."""
+
+    async def check(self) -> tuple[bool, str]:
+        """Return whether it does what it is there for, with a sentence: part of `/readyz`, under its name."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import faust
 from faust.app.base import BootStrategy
 
-from fakturo.consumers.runtime.agent import Agent
+from fakturo.consumers.runtime.agent import Agent, Companion
 from fakturo.consumers.runtime.consumer_options import group_of
 from fakturo.consumers.runtime.database import Database
 from fakturo.consumers.runtime.feed import Feed
@@ -26,8 +26,16 @@ SEEK_SECONDS_MAX = 600.0
 class AgentApp:
     """An agent with everything around it, not yet started."""
 
-    def __init__(self, agent: Agent, settings: Settings, runner: Runner, more_topics: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        settings: Settings,
+        runner: Runner,
+        more_topics: Sequence[str] = (),
+        beside: Sequence[Companion] = (),
+    ) -> None:
         self.agent = agent
+        self.beside = tuple(beside)
         self.settings = settings
         self.health = Health(agent.name)
         self.database = Database(settings.database_url, statement_seconds=settings.statement_timeout_seconds)
@@ -61,9 +69,18 @@ class _App(faust.App):
         """Make none."""
 
 
-def create_app(agent: Agent, settings: Settings, runner: Runner = "faust", more_topics: Sequence[str] = ()) -> AgentApp:
-    """Return `agent` as an app that reads its topics of the map, and `more_topics`, through `runner`."""
-    return AgentApp(agent, settings, runner, more_topics)
+def create_app(
+    agent: Agent,
+    settings: Settings,
+    runner: Runner = "faust",
+    more_topics: Sequence[str] = (),
+    beside: Sequence[Companion] = (),
+) -> AgentApp:
+    """Return `agent` as an app that reads its topics of the map, and `more_topics`, through `runner`.
+
+    What stands `beside` it runs as long as the app does.
+    """
+    return AgentApp(agent, settings, runner, more_topics, beside)
 
 
 def run_app(app: AgentApp) -> int:

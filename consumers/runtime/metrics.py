@@ -132,6 +132,11 @@ CRM_FEED_MESSAGES = _counter(
     "crm_feed_messages_total", ("topic", "shape"), "Messages of other Salesforce connectors that were read, by form."
 )
 CRM_FEED_ECHOES = _counter("crm_feed_echoes_total", ("topic",), "Changes dropped: we had written them ourselves.")
+CRM_WRITES = _counter("crm_writes_total", ("entity", "outcome"), "Records sent to the org, by what became of them.")
+CRM_RECORDS = _gauge("crm_records", ("entity", "state"), "Records that the org does not hold yet, by why.")
+CRM_OLDEST_AGE = _gauge(
+    "crm_oldest_waiting_age_seconds", ("entity",), "For how long the oldest record that can be sent has waited."
+)
 BUILD_INFO = _gauge("build_info", ("version",), "1, labelled with the version that runs.")
 
 

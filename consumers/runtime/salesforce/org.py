@@ -141,6 +141,17 @@ class Org:
         """Update up to 200 records by their `Id`, each for itself; results in their order."""
         return await self._collection("composite/sobjects", entity, records)
 
+    async def delete(self, record_ids: Sequence[str]) -> list[UpsertResult]:
+        """Delete up to 200 records by their `Id`, each for itself; results in their order."""
+        if len(record_ids) > COLLECTION_RECORDS_MAX:
+            raise ValueError(f"{len(record_ids)} records: a collection takes {COLLECTION_RECORDS_MAX}")
+        if not record_ids:
+            return []
+        asked = {"ids": ",".join(record_ids), "allOrNone": "false"}
+        path = "composite/sobjects"
+        answer = await self.call(lambda client: client.restful(path, method="DELETE", params=asked))
+        return results_of(answer or [], len(record_ids))
+
     async def _collection(self, path: str, entity: str, records: Sequence[Row]) -> list[UpsertResult]:
         if len(records) > COLLECTION_RECORDS_MAX:
             raise ValueError(f"{len(records)} records: a collection takes {COLLECTION_RECORDS_MAX}")

@@ -4,6 +4,7 @@ Place     bridge, crm_sync and `fakturo salesforce` -> [this]. Names are `FAKTUR
 Secrets   `client_secret` is never printed: pydantic masks it, and no error quotes it.
 """
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -69,6 +70,15 @@ def load_salesforce_settings(**overrides: object) -> SalesforceSettings:
     except ValidationError as error:
         problems = "; ".join(_problem(detail["loc"], detail["msg"]) for detail in error.errors())
         raise SettingsFault(f"settings: {problems}") from None
+
+
+def load_salesforce_settings_if_set() -> SalesforceSettings | None:
+    """Return the settings of the org, None where the environment names no org (no LOGIN_URL).
+
+    Raises:
+        SettingsFault: an org is named, and a setting of it is missing or wrong.
+    """
+    return load_salesforce_settings() if os.environ.get(PREFIX + "LOGIN_URL") else None
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:
