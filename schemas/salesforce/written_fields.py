@@ -134,7 +134,7 @@ ACCOUNT_FIELDS = (
         "Fakturo_Payer_Rating__c",
         "Payer Rating",
         "kpi.on_time_rate.365d",
-        "A pays on time, E does not; by the share paid on time in a year.",
+        "A pays on time, E does not; by the percentage paid on time in a year.",
         ("A", "B", "C", "D", "E"),
     ),
     _number(
@@ -147,8 +147,8 @@ ACCOUNT_FIELDS = (
     _number(
         "Fakturo_Usage_Trend__c",
         "Usage Trend",
-        "kpi.usage_trend.30d",
-        "Change of usage over the last 30 days against the 30 days before.",
+        "kpi.usage_trend.now",
+        "Change of the newest month's usage against the month before, in percent.",
     ),
     _number("Fakturo_Open_Amount__c", "Open Amount", "kpi.open_receivables.now", "What the customer owes today."),
 )
@@ -169,9 +169,9 @@ INVOICE_FIELDS = (
     _choice(
         "Status__c",
         "Status",
-        "invoice.status",
-        "Where the document is in its life.",
-        ("Draft", "Open", "Paid", "Void", "Uncollectible"),
+        "ledger.status",
+        "Where the document is in its life; a credit note is issued.",
+        ("Draft", "Open", "Paid", "Void", "Uncollectible", "Issued"),
     ),
     _choice(
         "Payment_Status__c",
