@@ -9,7 +9,7 @@ import importlib
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.settings import Settings, load_settings
 
-AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi")
+AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync")
 """The agents that have a handler; each module `fakturo.consumers.<name>.app` has `run(settings) -> int`."""
 
 CRM_FEED = "crm_feed"

@@ -39,7 +39,7 @@ from fakturo.producers.simulate.year import (
 )
 from fakturo.schemas.codec import encode
 
-OURS = ("runtime", "contracts", "usage", "invoicing", "ledger", "kpi")
+OURS = ("runtime", "contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync")
 MARK = "fakturo demo"
 YEAR_EVENTS = 336_776
 USAGE_IS_IN_AT = datetime(2014, 1, 2, tzinfo=UTC)

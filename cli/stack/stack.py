@@ -25,7 +25,7 @@ from fakturo.cli.stack.broker import EmbeddedBroker
 from fakturo.cli.stack.postgres import EmbeddedPostgres
 from fakturo.cli.stack.processes import STOP_SECONDS, Processes
 
-AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "relay")
+AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync", "relay")
 """What `up` starts unasked. Live books want `clock` too; a replayed history brings its own time."""
 WATCH = "watch"
 OURS = ("run", "logs", "broker", "postgres")

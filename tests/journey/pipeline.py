@@ -1,6 +1,6 @@
 """The whole flow in one process: the real agents on one database, each handed what the others published.
 
-Place     journey.py -> [this] -> contracts, usage, invoicing, ledger, kpi -> journey.py's checks.
+Place     journey.py -> [this] -> contracts, usage, invoicing, ledger, kpi, crm_sync -> journey.py's checks.
 Like      the runtime: a call is a transaction; records of an owned topic are numbered; `watermark_at` is the last tick
           that the topic has seen; a tick reaches an agent when all its inputs but feedback have it, and goes on to its
           outputs after `advance` has no more to do and `flush` was called (replay: `interim_seconds` is 0).
@@ -17,6 +17,7 @@ import asyncpg
 
 from fakturo.consumers.contracts.handler import ContractsAgent
 from fakturo.consumers.contracts.offers import Offers
+from fakturo.consumers.crm_sync.handler import CrmSyncAgent
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from fakturo.consumers.kpi.handler import KpiAgent
 from fakturo.consumers.ledger.handler import LedgerAgent
@@ -29,7 +30,7 @@ from fakturo.schemas.codec import decode_event
 from fakturo.schemas.envelope import Event
 from fakturo.schemas.topics import SEQUENCE_HEADER, TOPICS, feedback_of, read_by, written_by
 
-FLOW = ("contracts", "usage", "invoicing", "ledger", "kpi")
+FLOW = ("contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync")
 """The agents in the order in which a tick goes through them."""
 
 
@@ -52,6 +53,7 @@ class Pipeline:
             "invoicing": InvoicingAgent(self.settings),
             "ledger": LedgerAgent(self.settings),
             "kpi": KpiAgent(self.settings),
+            "crm_sync": CrmSyncAgent(self.settings),
         }
         self._waiting: dict[str, deque[Record]] = defaultdict(deque)
         self._offsets: dict[str, int] = defaultdict(int)
