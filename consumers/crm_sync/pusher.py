@@ -99,10 +99,10 @@ class Pusher:
                 await self._session()
             except OrgFault as fault:
                 self._in_trouble(str(fault))
-            except Exception as error:
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if not is_transient(error):
-                    log.exception("pushing failed")
-                self._in_trouble(f"{type(error).__name__}: {error}")
+                    raise
+                self._in_trouble(f"the database: {type(error).__name__}: {error}")
             else:
                 pause = 0.5
                 continue

@@ -43,7 +43,7 @@ class Companion(Protocol):
     name: str
 
     async def run(self) -> None:
-        """Run until cancelled; what it raises ends the process."""
+        """Run until cancelled; after a crash it is called again."""
 
     async def check(self) -> tuple[bool, str]:
         """Return whether it does what it is there for, with a sentence: part of `/readyz`, under its name."""

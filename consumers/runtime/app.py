@@ -12,6 +12,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from fakturo.consumers.runtime.agent import Agent, Companion
+from fakturo.consumers.runtime.beside import Beside
 from fakturo.consumers.runtime.consumer_options import group_of
 from fakturo.consumers.runtime.database import Database
 from fakturo.consumers.runtime.feed import Feed
@@ -35,7 +36,7 @@ class AgentApp:
         beside: Sequence[Companion] = (),
     ) -> None:
         self.agent = agent
-        self.beside = tuple(beside)
+        self.beside = tuple(Beside(companion) for companion in beside)
         self.settings = settings
         self.health = Health(agent.name)
         self.database = Database(settings.database_url, statement_seconds=settings.statement_timeout_seconds)

@@ -49,7 +49,7 @@ def run_worker(app: "AgentApp") -> NoReturn:
 async def _main(app: "AgentApp") -> tuple[int, bool]:
     """Return the exit status, and whether everything has stopped."""
     initialise(app.agent.name, app.feed.topics)
-    checks = agent_checks(app.health, app.settings) | {companion.name: companion.check for companion in app.beside}
+    checks = agent_checks(app.health, app.settings) | {beside.name: beside.check for beside in app.beside}
     server = HealthServer(app.health, app.settings, checks)
     await server.start()
     told = asyncio.Event()
@@ -74,8 +74,8 @@ async def _serve(app: "AgentApp") -> None:
     log.info("reads", topics=",".join(app.feed.topics), runner=type(app.runner).__name__)
     await app.faust.start()
     app.faust.add_future(watch_broker(app.settings, app.health))
-    for companion in app.beside:
-        app.faust.add_future(companion.run())
+    for beside in app.beside:
+        app.faust.add_future(beside.run())
     while not app.faust.should_stop and not getattr(app.runner, "crashed", False):  # noqa: ASYNC110 - mode has no event
         await asyncio.sleep(LOOK_SECONDS)
     raise app.faust.crash_reason or getattr(app.runner, "crash_reason", None) or RuntimeError("the app has stopped")
