@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 COUNTS = ("unavailable", "lock_rows", "duplicate", "overflow_changes")
-ENTITY_COUNTS = ("gap", "overflow", "drop_events")
+ENTITY_COUNTS = ("gap", "overflow", "drop_events", "bus_error")
 SWITCHES = ("merge", "stream_off", "enriched", "text_diff")
 SETTINGS = ("retention_seconds", "keepalive_seconds", "idle_close_seconds", "api_allocation", "event_allocation")
 ACTIONS = ("expired_token", "stream_reset", "schema_change", "disconnect", "field_conversion")
@@ -23,7 +23,8 @@ class Faults:
 
     Counts of next things: `unavailable` calls answered 503 / UNAVAILABLE, `lock_rows` writes refused with
     UNABLE_TO_LOCK_ROW, `duplicate` events told twice. By object (`*` for any): `gap` next events lose their content,
-    `overflow` next transactions become GAP_OVERFLOW, `drop_events` next events are never told.
+    `overflow` next transactions become GAP_OVERFLOW, `drop_events` next events are never told. By error code (its last
+    part): `bus_error` next calls of the bus fail with it.
     Switches: `merge` (on: equal changes of one transaction become one event with several ids), `stream_off` (an outage
     longer than retention: the bus is away, nothing is logged, and afterwards no older replay id is good), `enriched`
     (events are not merged, and those of one change share EventUuid and replay id), `text_diff` (a change of long text
@@ -41,6 +42,7 @@ class Faults:
     gap: Counter[str] = field(default_factory=Counter)
     overflow: Counter[str] = field(default_factory=Counter)
     drop_events: Counter[str] = field(default_factory=Counter)
+    bus_error: Counter[str] = field(default_factory=Counter)
     merge: bool = True
     stream_off: bool = False
     enriched: bool = False

@@ -9,6 +9,37 @@ import grpc
 PREFIX = "sfdc.platform.eventbus.grpc."
 
 
+_UNAVAILABLE = (
+    *("service.unavailable", "topic.api.unavailable", "schema.api.unavailable", "subscription.internal.error"),
+)
+_UNAUTHENTICATED = ("service.auth.error", "service.auth.headers.invalid", "service.auth.refresh.invalid")
+_EXHAUSTED = (
+    *("service.protection.stream.limit.triggered", "service.protection.triggered"),
+    *("concurrent.client.limit.exceeded", "subscription.limit.exceeded"),
+)
+_DENIED = (
+    *("service.tenant.license", "topic.meta.permission", "schema.meta.permission"),
+    "subscription.topic.cannot.subscribe",
+)
+_INVALID = (
+    *("topic.validation.empty", "schema.validation.failed", "subscription.fetch.replayid.corrupted"),
+    *("subscription.fetch.replayid.validation.failed", "subscription.fetch.replay.repeated"),
+    *("subscription.fetch.overflow", "subscription.fetch.requested.events.invalid"),
+    *("subscription.fetch.topic.mismatch", "subscription.fetch.request.invalid", "publish.stream.sweeper.timeout"),
+    *("publish.auth.refresh.invalid", "publish.event.count.invalid", "publish.topic.mismatch"),
+    "publish.topic.validation.empty",
+)
+STATUS: dict[str, grpc.StatusCode] = {
+    **dict.fromkeys(_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
+    **dict.fromkeys(_UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED),
+    **dict.fromkeys(_EXHAUSTED, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    **dict.fromkeys(_DENIED, grpc.StatusCode.PERMISSION_DENIED),
+    **dict.fromkeys(_INVALID, grpc.StatusCode.INVALID_ARGUMENT),
+    "topic.not.found": grpc.StatusCode.NOT_FOUND,
+}
+"""Error code (its last part) -> status. The table names the codes alone; the statuses are those that fit."""
+
+
 class BusError(Exception):
     """One refusal: `suffix` of the error code, the status, and a sentence."""
 
@@ -22,6 +53,11 @@ class BusError(Exception):
     def code(self) -> str:
         """The whole error code."""
         return PREFIX + self.suffix
+
+
+def told(suffix: str) -> BusError:
+    """Return the refusal that a fault asks for; a code that is not in the table is an internal error."""
+    return BusError(STATUS.get(suffix, grpc.StatusCode.INTERNAL), suffix, "The sandbox was told to refuse this call.")
 
 
 def unavailable() -> BusError:

@@ -16,7 +16,7 @@ import grpc
 
 from fakturo.cli.sandbox.pubsub.access import check_access
 from fakturo.cli.sandbox.pubsub.bus import EventBus
-from fakturo.cli.sandbox.pubsub.errors import BusError, invalid, unavailable
+from fakturo.cli.sandbox.pubsub.errors import BusError, invalid, told, unavailable
 from fakturo.cli.sandbox.pubsub.publishing import publish
 from fakturo.cli.sandbox.pubsub.subscription import Subscription
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
@@ -48,7 +48,7 @@ class PubSubService:
 
     async def get_topic(self, request: pb.TopicRequest, context: Context) -> pb.TopicInfo:
         """Describe a topic; one of several objects has no schema of its own."""
-        async with self._call(context) as rpc_id:
+        async with self._call(context, "topic.") as rpc_id:
             topic = self._bus.topic(request.topic_name)
             return pb.TopicInfo(
                 topic_name=topic.name,
@@ -61,7 +61,7 @@ class PubSubService:
 
     async def get_schema(self, request: pb.SchemaRequest, context: Context) -> pb.SchemaInfo:
         """Return the schema of an id; a schema never changes."""
-        async with self._call(context) as rpc_id:
+        async with self._call(context, "schema.") as rpc_id:
             schema = self._bus.schema(request.schema_id)
             if schema is None:
                 raise invalid("schema.validation.failed", f"There is no schema with the id {request.schema_id!r}.")
@@ -69,17 +69,17 @@ class PubSubService:
 
     async def subscribe(self, requests: AsyncIterator[pb.FetchRequest], context: Context) -> None:
         """Stream the events of a topic, as many as the client asks for."""
-        async with self._call(context) as rpc_id:
+        async with self._call(context, "subscription.") as rpc_id:
             await Subscription(self._bus, rpc_id).run(requests, context.write)
 
     async def publish(self, request: pb.PublishRequest, context: Context) -> pb.PublishResponse:
         """Publish platform events."""
-        async with self._call(context) as rpc_id:
+        async with self._call(context, "publish.") as rpc_id:
             return publish(self._bus, request, rpc_id)
 
     async def publish_stream(self, requests: AsyncIterator[pb.PublishRequest], context: Context) -> None:
         """Publish platform events of one topic, request by request."""
-        async with self._call(context) as rpc_id:
+        async with self._call(context, "publish.") as rpc_id:
             topic = ""
             while (request := await self._next_publication(requests)) is not None:
                 if topic and request.topic_name and request.topic_name != topic:
@@ -91,7 +91,7 @@ class PubSubService:
 
     async def managed_subscribe(self, requests: AsyncIterator[pb.ManagedFetchRequest], context: Context) -> None:
         """Refuse: the sandbox org has no managed event subscriptions."""
-        async with self._call(context):
+        async with self._call(context, "managed."):
             raise BusError(
                 grpc.StatusCode.UNIMPLEMENTED,
                 "managed.subscription.developer.name.not.found",
@@ -105,14 +105,25 @@ class PubSubService:
         except TimeoutError:
             raise invalid("publish.stream.sweeper.timeout", "The stream was closed: nothing was published.") from None
 
+    def _told_error(self, family: str) -> str | None:
+        faults = self._bus.org.faults
+        fitting = (one for one in +faults.bus_error if one.startswith((family, "service.", "concurrent.")))
+        suffix = next(fitting, None)
+        return suffix if suffix is not None and faults.take("bus_error", suffix) else None
+
     @asynccontextmanager
-    async def _call(self, context: Context) -> AsyncIterator[str]:
-        """Give a call its rpc id, let it in, and end it with status and trailers if it is refused."""
+    async def _call(self, context: Context, family: str) -> AsyncIterator[str]:
+        """Give a call its rpc id, let it in, and end it with status and trailers if it is refused.
+
+        `family` is what the error codes of this method begin with, besides those of the service.
+        """
         rpc_id = str(uuid.uuid4())
         try:
             faults = self._bus.org.faults
             if faults.stream_off or faults.take("unavailable"):
                 raise unavailable()
+            if (suffix := self._told_error(family)) is not None:
+                raise told(suffix)
             check_access(self._bus.org, context.invocation_metadata() or ())
             yield rpc_id
         except BusError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from fakturo.cli.sandbox.pubsub.errors import STATUS
 from fakturo.cli.sandbox.running import RunningSandbox, run_sandbox
 from fakturo.consumers.runtime.salesforce.org import Org
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
@@ -21,6 +22,9 @@ from fakturo.producers.salesforce.resync_requests import decode_request
 from fakturo.producers.salesforce.stream import Pauses, Stream
 from tests.cli.sandbox.bus_world import Decoded, logged
 
+CODES = [
+    code for code in STATUS if code.startswith(("service.", "subscription.", "schema.")) and "replayid" not in code
+]
 QUICK = Pauses(first=0.01, most=0.05, slow_down=0.02, administrator=0.05)
 
 
@@ -106,6 +110,7 @@ def trouble(sandbox: RunningSandbox, chance: random.Random, number: int) -> None
         (
             *({}, {}, {}),
             *({"duplicate": 2}, {"gap": {"Account": 1}}, {"overflow": {"Account": 1}}, {"unavailable": 1}),
+            *({"bus_error": {chance.choice(CODES): 1}}, {"bus_error": {chance.choice(CODES): 1}}),
             *({"expired_token": True}, {"disconnect": True}, {"merge": number % 2 == 0}, {"enriched": number % 3 == 0}),
             {"schema_change": {"object": "Account", "field": f"Extra{number}__c", "type": "string", "length": 9}},
         )

@@ -11,6 +11,7 @@ import pytest
 from fakturo.cli.sandbox.allocations import DELIVERED_EVENTS
 from fakturo.cli.sandbox.metadata import Field
 from fakturo.cli.sandbox.org import SandboxOrg
+from fakturo.cli.sandbox.pubsub.errors import STATUS
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
 from tests.cli.sandbox.bus_world import ALL, Client, refusal, running, small_org
 
@@ -337,6 +338,22 @@ async def test_a_service_that_is_away_comes_back() -> None:
         unavailable = (grpc.StatusCode.UNAVAILABLE, "service.unavailable")
         assert await refusal(lambda: ask_topic(client, ALL)) == unavailable
         assert await refusal(lambda: asks(ALL, {"count": 1})(client)) == unavailable
+        await ask_topic(client, ALL)
+
+
+@pytest.mark.parametrize(("code", "status"), sorted(STATUS.items()))
+async def test_every_error_code_can_be_asked_for(code: str, status: grpc.StatusCode) -> None:
+    org = small_org()
+    async with running(org) as (_, client):
+        org.faults.apply({"bus_error": {code: 1}})
+        publishing: Ask = lambda one: one.stub.Publish(pb.PublishRequest(), metadata=one.headers)  # noqa: E731
+        calls: dict[str, Ask] = {
+            "topic": lambda one: ask_topic(one, ALL),
+            "schema": lambda one: one.schema("x"),
+            "publish": publishing,
+        }
+        call = calls.get(code.partition(".")[0], asks(ALL, {"count": 1}))
+        assert await refusal(lambda: call(client)) == (status, code)
         await ask_topic(client, ALL)
 
 
