@@ -181,3 +181,23 @@ def test_a_batch_runs_calls_that_know_nothing_of_each_other(client: Client) -> N
     answer = client.call("POST", "composite/batch", body).json()
     assert answer["hasErrors"] is True
     assert [one["statusCode"] for one in answer["results"]] == [200, 404]
+
+
+def test_a_later_call_uses_a_row_that_a_query_found(client: Client) -> None:
+    account = client.create("Account", Name="Found by query")
+    calls = [
+        {
+            "method": "GET",
+            "url": "/services/data/v67.0/query/?q=SELECT+Id+FROM+Account+WHERE+Name='Found+by+query'",
+            "referenceId": "found",
+        },
+        {
+            "method": "PATCH",
+            "url": "/services/data/v67.0/sobjects/Account/@{found.records[0].Id}",
+            "referenceId": "changed",
+            "body": {"Fax": "1"},
+        },
+    ]
+    told = client.call("POST", "composite", {"compositeRequest": calls}).json()["compositeResponse"]
+    assert [one["httpStatusCode"] for one in told] == [200, 204]
+    assert client.read("Account", account)["Fax"] == "1"
