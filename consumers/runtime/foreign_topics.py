@@ -33,7 +33,8 @@ async def ensure_dead_letter_topics(settings: Settings, partitions: Mapping[str,
         missing = {name: count for name, count in wanted.items() if name not in there}
         if missing:
             await _create(admin, missing, partitions)
-        for found in await admin.describe_topics(sorted(wanted.keys() - missing.keys())):
+        grown = sorted(wanted.keys() - missing.keys())
+        for found in await admin.describe_topics(grown) if grown else ():  # of no names it tells of all
             await _grow(admin, found["topic"], len(found["partitions"]), wanted[found["topic"]])
     finally:
         await admin.close()
