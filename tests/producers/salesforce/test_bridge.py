@@ -19,6 +19,7 @@ from fakturo.consumers.runtime.topic_admin import apply_topics
 from fakturo.producers.salesforce.bridge import Bridge
 from fakturo.producers.salesforce.resync_requests import decode_request
 from fakturo.producers.salesforce.stream import Pauses
+from fakturo.producers.salesforce.tasks import end_tasks
 from tests.producers.salesforce.kafka_reading import committed
 
 pytestmark = pytest.mark.integration
@@ -66,8 +67,7 @@ async def bridging(settings: Settings, salesforce: SalesforceSettings) -> AsyncI
     try:
         yield bridge
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks([task])
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
