@@ -119,7 +119,12 @@ def _model_months(item: RecordHistory, fields: ItemFields) -> int | None:
     if model == ONE_TIME:
         return 0
     term = decimal_of(item.value(fields.entry_term))
-    unit = decimal_of(item.value(fields.entry_term_unit))
+    try:
+        unit = decimal_of(item.value(fields.entry_term_unit))
+    except Unclear:
+        named = item.value(fields.entry_term_unit)
+        text = f"has a selling model whose pricing term is in {named!r}, which the profile's values do not know"
+        raise Unclear(f"{text}: Months, Quarterly, Semi-Annual or Annual") from None
     months = (Decimal(1) if term is None else term) * (Decimal(1) if unit is None else unit)
     if months != months.to_integral_value() or not 1 <= months <= MONTHS_MAX:
         raise Unclear(

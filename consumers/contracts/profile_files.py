@@ -7,7 +7,7 @@ Extends   `extends: core` starts from that profile. A slot that the file names r
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -186,8 +186,13 @@ def _check_slot(where: str, slot: str, value: Any, kind: type[Section], faults: 
     elif slot == "data":
         if not isinstance(value, dict) or not all(map(_are_texts, value.values())):
             faults.add(where, "must be a mapping of names to lists of fields")
+            return
+        for part, names in value.items():
+            _check_fields(f"{where}.{part}", slot, names, kind, faults)
     elif not _are_texts(value):
         faults.add(where, f"must be a list of fields, [A__c, B__c], not {value!r}")
+    elif slot not in kind.SETTINGS:
+        _check_fields(where, slot, value, kind, faults)
 
 
 def _are_texts(value: Any) -> bool:
@@ -215,7 +220,7 @@ def _meant(name: str, known: tuple[str, ...]) -> str:
 
 
 def _check_sections(document: Document, faults: _Faults) -> None:
-    """Note what is missing or cannot be read in a profile as a whole."""
+    """Note what is missing in a profile as a whole."""
     for key, kind in SECTIONS.items():
         section = document.get(key)
         if section is None:
@@ -225,16 +230,12 @@ def _check_sections(document: Document, faults: _Faults) -> None:
         for one in msgspec.structs.fields(kind):
             if one.required and one.name not in section:
                 faults.add(f"{key}.{one.name}", "is missing")
-        for where, slot, name in _fields_in(key, section, kind):
+
+
+def _check_fields(where: str, slot: str, names: list[str], kind: type[Section], faults: _Faults) -> None:
+    for name in names:
+        if name != EXTENDED:
             _check_field(where, slot, name, kind, faults)
-
-
-def _fields_in(key: str, section: Document, kind: type[Section]) -> Iterator[tuple[str, str, str]]:
-    for slot, value in section.items():
-        if isinstance(value, list) and slot not in kind.SETTINGS:
-            yield from ((f"{key}.{slot}", slot, name) for name in value)
-        elif isinstance(value, dict):
-            yield from ((f"{key}.{slot}.{part}", slot, name) for part, names in value.items() for name in names)
 
 
 def _check_field(where: str, slot: str, name: str, kind: type[Section], faults: _Faults) -> None:
