@@ -9,6 +9,7 @@ Gap       what a row, read again because of a gap, says differently from all tha
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from fakturo.consumers.contracts.reducer import DELETED, GAP, SWEPT, WHOLE, differs
@@ -20,7 +21,8 @@ Condition = Callable[[dict[str, Any]], bool]
 class Fact:
     """From `effective_at` (the commit) on, `field` had `value`; we knew at `recorded_at`.
 
-    `gap_at` is the commit of the gap that the row answers, None where it answers none.
+    `is_row` says that it stood in a row that was read, not in an event; `gap_at` is the commit of the gap that the row
+    answers, None where it answers none.
     """
 
     field: str
@@ -28,6 +30,7 @@ class Fact:
     effective_at: datetime
     recorded_at: datetime
     arrival: int = 0
+    is_row: bool = False
     gap_at: datetime | None = None
 
 
@@ -127,21 +130,27 @@ class RecordHistory:
 
 
 def _at_their_gaps(ordered: Sequence[Fact]) -> list[Fact]:
-    """Move what first came with the answer to a gap to the gap, where nothing newer than the gap had been told.
+    """Add what first came with the answer to a gap at the gap, where nothing newer than the gap had been told.
 
-    The row stays known at its own commit as well: a late event from in between must not win over it.
+    The row stays known at its own commit as well: a late event from in between must not win over it. Rows of one commit
+    say the same; an event of that commit told the field, so it took effect then. Of several gaps it is the first.
     """
-    found: list[Fact] = []
-    before: dict[str, Fact] = {}
+    by_field: dict[str, list[Fact]] = {}
     for fact in ordered:
-        last = before.get(fact.field)
-        before[fact.field] = fact
-        found.append(fact)
-        gap_at = fact.gap_at
-        if gap_at is None or gap_at >= fact.effective_at or fact.field in (GAP, WHOLE):
-            continue
-        if last is None or (last.effective_at <= gap_at and differs(fact.value, last.value)):
-            found.append(replace(fact, effective_at=gap_at))
+        if fact.field not in (GAP, WHOLE):
+            by_field.setdefault(fact.field, []).append(fact)
+    found = list(ordered)
+    for facts in by_field.values():
+        before: Fact | None = None
+        for effective_at, group in groupby(facts, key=lambda fact: fact.effective_at):
+            told = list(group)
+            last = told[-1]
+            gaps = [one.gap_at for one in told if one.gap_at is not None and one.gap_at < effective_at]
+            open_since = [at for at in gaps if before is None or before.effective_at <= at]
+            is_news = before is None or differs(last.value, before.value)
+            if open_since and is_news and all(one.is_row for one in told):
+                found.append(replace(last, effective_at=min(open_since)))
+            before = last
     return found
 
 

@@ -133,7 +133,7 @@ def _map_items(
             revisions += [(history, item) for item in mapped]
         else:
             shapes[record_id] = mapped
-    for history, item in sorted(revisions, key=lambda found: (found[1].service_start_on, found[0].record_id)):
+    for history, item in sorted(revisions, key=_by_start):
         root = root_of(history, by_id, context.fields.revises)
         root_id = root.record_id if root else history.record_id
         try:
@@ -141,6 +141,12 @@ def _map_items(
         except Unclear as unclear:
             problems.append(problem_of(history, str(unclear)))
     return [item for _, items in sorted(shapes.items()) for item in items], problems
+
+
+def _by_start(revision: tuple[RecordHistory, SubscriptionItem]) -> tuple[date, bool, str]:
+    """Order revisions by their first day; of one day, what adds comes before what takes away."""
+    history, item = revision
+    return item.service_start_on, any(terms.quantity < 0 for terms in item.terms), history.record_id
 
 
 def _checked(

@@ -23,6 +23,7 @@ from fakturo.schemas.salesforce_ids import long_id
 SNAPSHOT_END = "SNAPSHOT_END"
 GAP_OVERFLOW = "GAP_OVERFLOW"
 NO_RECORD = "000000000000000AAA"
+ROWS = frozenset({"SYNC", "SNAPSHOT"})
 RECONCILIATION = "reconcile"
 """The `src` of a row that was read to find what no event had told."""
 
@@ -74,6 +75,7 @@ def _change(change: ChangeRecord, record: Record, profile: Profile) -> Change:
         committed_at=change.committed_at,
         recorded_at=record.recorded_at,
         watermark_at=record.watermark_at or store.BEGINNING,
+        is_row=change.full or change.changeType in ROWS,
         gap_at=_gap_at(change),
         org=change.org,
         partition=record.partition,

@@ -25,7 +25,8 @@ RecordKey = tuple[str, str]
 class Change:
     """A change record reduced to facts; `watermark_at` is what time had reached in its partition.
 
-    `gap_at` is the commit of the gap that a row answers; `snapshot` the whole reading of its object that it is part of.
+    `is_row` says that the record was read, not told by an event; `gap_at` is the commit of the gap that the row
+    answers, `snapshot` the whole reading of its object that it is part of.
     """
 
     entity: str
@@ -37,6 +38,7 @@ class Change:
     committed_at: datetime
     recorded_at: datetime
     watermark_at: datetime
+    is_row: bool = False
     gap_at: datetime | None = None
     org: str | None = None
     partition: int = 0
@@ -158,10 +160,10 @@ async def save_records(
     )  # fmt: skip
     await driver.executemany(
         "INSERT INTO contracts.field_version (entity, record_id, field, value, effective_at, recorded_at, watermark_at,"
-        " event_id, gap_at) VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8, $9)",
+        " event_id, is_row, gap_at) VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8, $9, $10)",
         [
             (*change.key, name, encode(value).decode(), change.committed_at, change.recorded_at, change.watermark_at,
-             change.event_id, change.gap_at)
+             change.event_id, change.is_row, change.gap_at)
             for change in changes
             for name, value in change.facts.items()
         ],
@@ -192,7 +194,7 @@ async def load_histories(
 ) -> dict[str, RecordHistory]:
     """Return the history of each record in `ids` by record id, of `fields`, as known before the tick after `cut_at`."""
     rows = await driver.fetch(
-        "SELECT entity, record_id, field, value::text AS value, effective_at, recorded_at, gap_at, id"
+        "SELECT entity, record_id, field, value::text AS value, effective_at, recorded_at, is_row, gap_at, id"
         " FROM contracts.field_version"
         " WHERE record_id = ANY ($1::text[]) AND field = ANY ($2::text[]) AND watermark_at <= $3 ORDER BY id",
         list(ids),
@@ -208,6 +210,7 @@ async def load_histories(
                 effective_at=row["effective_at"],
                 recorded_at=row["recorded_at"],
                 arrival=row["id"],
+                is_row=row["is_row"],
                 gap_at=row["gap_at"],
             )
         )

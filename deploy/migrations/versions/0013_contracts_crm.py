@@ -21,8 +21,13 @@ UP = (
         ADD COLUMN snapshot text
     """,
     "CREATE INDEX record_snapshot ON contracts.record (entity, partition, snapshot)",
-    # On a row that was read because of a gap: the commit of the change whose content never came.
-    "ALTER TABLE contracts.field_version ADD COLUMN gap_at timestamptz",
+    # Whether a fact stood in a row that was read, not in an event; and where the row answers a gap, the commit of the
+    # change whose content never came.
+    """
+    ALTER TABLE contracts.field_version
+        ADD COLUMN is_row boolean NOT NULL DEFAULT false,
+        ADD COLUMN gap_at timestamptz
+    """,
     # A gap that names no record: all of an object may have changed. Mended once the object was read whole since.
     """
     CREATE TABLE contracts.object_gap (
@@ -60,7 +65,7 @@ UP = (
 )
 DOWN = (
     "DROP TABLE contracts.usage_event, contracts.opportunity, contracts.drift, contracts.object_gap",
-    "ALTER TABLE contracts.field_version DROP COLUMN gap_at",
+    "ALTER TABLE contracts.field_version DROP COLUMN is_row, DROP COLUMN gap_at",
     "DROP INDEX contracts.record_snapshot",
     """
     ALTER TABLE contracts.record

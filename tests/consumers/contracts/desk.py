@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, map_account
 from fakturo.consumers.contracts.derived import with_values
@@ -22,11 +23,12 @@ from fakturo.consumers.contracts.reducer import check_values, facts_of
 from fakturo.consumers.contracts.store import load_histories
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.consumers.runtime.transaction import OutboxRow, Transaction
 from fakturo.schemas.codec import decode_event, encode
 from fakturo.schemas.envelope import Event
 from fakturo.schemas.events.change_data import decode_change
 from fakturo.schemas.events.contracts import Subscription
+from fakturo.schemas.topics import USAGE
 
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 NO_RECORD = "000000000000000AAA"
@@ -92,7 +94,7 @@ class Desk:
         async with self.connection.transaction():
             tx = Transaction(agent="contracts", sql=None, driver=self.connection, partition_count=4)  # type: ignore[arg-type]
             await self.agent.flush(tx)
-        said = [(row, decode_event(row.value, row.headers)) for row in tx.outbox]
+        said = [(row, _event_in(row)) for row in tx.outbox]
         self.events |= {(row.key or b"").decode(): event for row, event in said}
         self.emitted += [(row.topic, event) for row, event in said]
         return [event for _, event in said]
@@ -112,6 +114,13 @@ class Desk:
         """Return what the book says of a record now."""
         query = "SELECT field_values::text FROM contracts.record WHERE record_id = $1"
         return dict(json.loads(await self.connection.fetchval(query, record_id)))
+
+
+def _event_in(row: OutboxRow) -> Event[Any]:
+    """Return the event of an outbox row; a usage event's data is any object."""
+    if row.topic == USAGE.name:
+        return msgspec.json.decode(row.value or b"", type=Event[dict[str, Any]])
+    return decode_event(row.value, row.headers)
 
 
 def histories(changes: Sequence[dict[str, Any]], profile: Profile) -> dict[str, RecordHistory]:

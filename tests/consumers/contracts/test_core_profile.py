@@ -176,8 +176,8 @@ UNKNOWN = f"OrderItem {ITEM} has the product SEATS, which the catalog does not k
             {"ProductSellingModel": None},
             (
                 f"OrderItem {ITEM} has the product SEATS, of which neither catalog nor price list says how often it is"
-                " billed: give its price book entry a product selling model, or fill Fakturo_Billing_Months__c, or add it"
-                " to the catalog."
+                " billed: give its price book entry a product selling model, or fill Fakturo_Billing_Months__c, or add"
+                " it to the catalog."
             ),
         ),
         (
@@ -187,7 +187,8 @@ UNKNOWN = f"OrderItem {ITEM} has the product SEATS, which the catalog does not k
         (
             {"ProductSellingModel": {"PricingTermUnit": "Weeks"}},
             (
-                f"OrderItem {ITEM} has a selling model whose pricing term is in 'Weeks', which the profile's values do not know:"
+                f"OrderItem {ITEM} has a selling model whose pricing term is in 'Weeks',"
+                " which the profile's values do not know:"
                 " Months, Quarterly, Semi-Annual or Annual."
             ),
         ),
