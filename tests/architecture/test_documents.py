@@ -72,6 +72,7 @@ def test_every_command_that_tells_something_tells_it_to_programs_too() -> None:
         "bench usage",
         "bench year",
         "bench contracts",
+        "salesforce setup",
     }
     root = typer.main.get_command(app)
     found = {}

@@ -47,7 +47,7 @@ _VIEWED: tuple[dict[str, Any], ...] = (
 
 
 def standard_objects() -> list[SObject]:
-    """Return the objects of a new org, each time anew."""
+    """Return the objects of a new org, each time anew; an entry that `extends` one adds fields to it."""
     # Fields never change, so only the objects that hold them are new.
     return [replace(entity, fields=dict(entity.fields)) for entity in _read()]
 
@@ -55,7 +55,15 @@ def standard_objects() -> list[SObject]:
 @cache
 def _read() -> list[SObject]:
     folder = resources.files(__package__)
-    return [read_object(spec) for name in FILES for spec in yaml.safe_load((folder / name).read_text("utf-8"))]
+    found: dict[str, SObject] = {}
+    for spec in [spec for name in FILES for spec in yaml.safe_load((folder / name).read_text("utf-8"))]:
+        if "extends" not in spec:
+            found[spec["name"]] = read_object(spec)
+            continue
+        for name, words in spec["fields"].items():
+            for field in read_field({"name": name, **words}):
+                found[spec["extends"]].put(field)
+    return list(found.values())
 
 
 @cache

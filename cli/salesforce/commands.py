@@ -1,0 +1,45 @@
+"""`fakturo salesforce ...` as typer sees it: options here, the work in a file of its own.
+
+Place     cli/commands.py -> [this] -> check_org, setup, parked and others of this folder.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+salesforce = typer.Typer(help="The Salesforce org: what it needs, what it lacks, what waits.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of text.")]
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="FAKTURO_HOME", help="Where the embedded stack keeps its books and logs.")
+]
+HOME = Path(".fakturo")
+
+
+@salesforce.command()
+def check(as_json: AsJson = False) -> None:
+    """Compare the mapping profile, and what we write, with the org: objects, fields, rights, Change Data Capture."""
+    from fakturo.cli.salesforce.check_org import run_check
+
+    raise typer.Exit(run_check(as_json=as_json))
+
+
+@salesforce.command()
+def setup(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the sfdx project is written.")] = Path(
+        "fakturo-salesforce"
+    ),
+) -> None:
+    """Write the metadata package for `sf project deploy`: objects, fields, a permission set, Change Data Capture."""
+    from fakturo.cli.salesforce.setup import run_setup
+
+    raise typer.Exit(run_setup(folder))
+
+
+@salesforce.command()
+def parked(home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """List what of the org cannot be billed, or not be written back, and what an administrator can do about it."""
+    from fakturo.cli.salesforce.parked import run_parked
+
+    run_parked(home, as_json=as_json)
