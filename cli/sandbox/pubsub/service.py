@@ -7,6 +7,7 @@ Source    pubsub_api.proto; Pub/Sub API guide.
 """
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from fakturo.cli.sandbox.pubsub.subscription import Subscription
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
 
 SERVICE = "eventbus.v1.PubSub"
+REFUSED_SECONDS = 1.0
+"""A stream that is refused is ended after its first request, or after this time."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -69,7 +72,7 @@ class PubSubService:
 
     async def subscribe(self, requests: AsyncIterator[pb.FetchRequest], context: Context) -> None:
         """Stream the events of a topic, as many as the client asks for."""
-        async with self._call(context, "subscription.") as rpc_id:
+        async with self._call(context, "subscription.", requests) as rpc_id:
             await Subscription(self._bus, rpc_id).run(requests, context.write)
 
     async def publish(self, request: pb.PublishRequest, context: Context) -> pb.PublishResponse:
@@ -79,7 +82,7 @@ class PubSubService:
 
     async def publish_stream(self, requests: AsyncIterator[pb.PublishRequest], context: Context) -> None:
         """Publish platform events of one topic, request by request."""
-        async with self._call(context, "publish.") as rpc_id:
+        async with self._call(context, "publish.", requests) as rpc_id:
             topic = ""
             while (request := await self._next_publication(requests)) is not None:
                 if topic and request.topic_name and request.topic_name != topic:
@@ -92,6 +95,7 @@ class PubSubService:
     async def managed_subscribe(self, requests: AsyncIterator[pb.ManagedFetchRequest], context: Context) -> None:
         """Refuse: the sandbox org has no managed event subscriptions."""
         async with self._call(context, "managed."):
+            await _take_first(requests)
             raise BusError(
                 grpc.StatusCode.UNIMPLEMENTED,
                 "managed.subscription.developer.name.not.found",
@@ -112,23 +116,43 @@ class PubSubService:
         return suffix if suffix is not None and faults.take("bus_error", suffix) else None
 
     @asynccontextmanager
-    async def _call(self, context: Context, family: str) -> AsyncIterator[str]:
+    async def _call(
+        self, context: Context, family: str, requests: AsyncIterator[Any] | None = None
+    ) -> AsyncIterator[str]:
         """Give a call its rpc id, let it in, and end it with status and trailers if it is refused.
 
         `family` is what the error codes of this method begin with, besides those of the service.
         """
         rpc_id = str(uuid.uuid4())
         try:
-            faults = self._bus.org.faults
-            if faults.stream_off or faults.take("unavailable"):
-                raise unavailable()
-            if (suffix := self._told_error(family)) is not None:
-                raise told(suffix)
-            check_access(self._bus.org, context.invocation_metadata() or ())
+            try:
+                self._admit(context, family)
+            except BusError:
+                await _take_first(requests)
+                raise
             yield rpc_id
         except BusError as error:
             trailers = (("error-code", error.code), ("rpc-id", rpc_id))
             await context.abort(error.status, f"{error.message} rpcId: {rpc_id}", trailers)
+
+    def _admit(self, context: Context, family: str) -> None:
+        faults = self._bus.org.faults
+        if faults.stream_off or faults.take("unavailable"):
+            raise unavailable()
+        if (suffix := self._told_error(family)) is not None:
+            raise told(suffix)
+        check_access(self._bus.org, context.invocation_metadata() or ())
+
+
+async def _take_first(requests: AsyncIterator[Any] | None) -> None:
+    """Wait for a stream's first request before it is refused.
+
+    A grpc.aio client whose write meets a call that is already over reports an internal error without trailers.
+    """
+    if requests is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REFUSED_SECONDS):
+                await anext(requests, None)
 
 
 def _unary(act: Callable[..., Any], request: Any, response: Any) -> "grpc.RpcMethodHandler[Any, Any]":
