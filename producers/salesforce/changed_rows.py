@@ -34,7 +34,8 @@ async def changed_rows(
         condition += f" AND {also}"
     soql = plan.soql(f"WHERE {condition} ORDER BY {plan.stamp}, Id")
     async for page in org.query(soql, deleted=True):
-        yield _settled(plan, page, until_ms)
+        if rows := _settled(plan, page, until_ms):
+            yield rows
 
 
 async def has_changed_after(org: Org, plan: RowPlan, after_ms: int, also: str) -> bool:

@@ -36,9 +36,10 @@ log = structlog.get_logger(__name__)
 
 
 class ReconcilePosition(msgspec.Struct, frozen=True):
-    """The last row taken of each object."""
+    """The last row taken of each object, and the stamp from which on it is reconciled: a snapshot read the rest."""
 
     cursors: dict[str, Cursor] = {}
+    began_ms: dict[str, int] = {}
 
 
 _encoder = msgspec.json.Encoder()
@@ -69,6 +70,7 @@ class Reconciler:
         self._passed_ms = passed_ms
         self._is_busy_with = is_busy_with
         self._cursors: dict[str, Cursor] = {}
+        self._began_ms: dict[str, int] = {}
         self._taken: dict[str, dict[str, int]] = {}
 
     async def run(self) -> None:
@@ -79,8 +81,7 @@ class Reconciler:
                 again after a pause, from the position.
             Fenced: another process has taken over.
         """
-        stored = await self._publisher.open()
-        self._cursors = {} if stored is None else dict(_decoder.decode(stored).cursors)
+        await self.open()
         try:
             while True:
                 due_at = time.monotonic() + self._org.settings.reconcile_seconds
@@ -88,6 +89,13 @@ class Reconciler:
                 await asyncio.sleep(max(due_at - time.monotonic(), LOOK_SECONDS))
         finally:
             await self._publisher.close()
+
+    async def open(self) -> None:
+        """Take up the position that was published last."""
+        stored = await self._publisher.open()
+        position = ReconcilePosition() if stored is None else _decoder.decode(stored)
+        self._cursors, self._began_ms = dict(position.cursors), dict(position.began_ms)
+        self._taken = {}
 
     async def round(self) -> None:
         """Compare every object once, as far as the stream has come."""
@@ -110,14 +118,15 @@ class Reconciler:
     async def _reconcile(self, entity: str, until_ms: int) -> None:
         cursor = self._cursors.get(entity)
         if cursor is None:  # what was before us a snapshot has read
-            self._cursors[entity] = Cursor(until_ms)
+            self._cursors[entity], self._began_ms[entity] = Cursor(until_ms), until_ms
             await self._publish(entity, [], until_ms)
             return
         if until_ms <= cursor.stamp_ms:
             return
         taken = self._taken.setdefault(entity, {})
         plan = plan_rows(await self._org.describe(entity))
-        async for page in changed_rows(self._org, plan, Cursor(cursor.stamp_ms - OVERLAP_MS), until_ms):
+        after = Cursor(max(cursor.stamp_ms - OVERLAP_MS, self._began_ms.get(entity, 0)))
+        async for page in changed_rows(self._org, plan, after, until_ms):
             fresh = [row for row in page if taken.get(row.record_id) != row.stamp_ms]
             if self._is_busy_with(entity):  # a gap was told meanwhile: from this page on, another time
                 return
@@ -134,6 +143,6 @@ class Reconciler:
         changes = [
             sync_record(self._org.org_id, entity, row, src="reconcile", why=f"reconcile/{until_ms}") for row in rows
         ]
-        position = _encoder.encode(ReconcilePosition(self._cursors))
+        position = _encoder.encode(ReconcilePosition(self._cursors, self._began_ms))
         await self._publisher.publish(outgoing(changes, self._settings.partitions), position)
         BRIDGE_ROWS_READ.labels(entity_label(entity), "reconcile").inc(len(rows))
