@@ -1,4 +1,4 @@
-"""`fakturo agent NAME`: one process of one agent, of the relay or of the clock.
+"""`fakturo agent NAME`: one process of one agent, of the relay, the clock or the Salesforce bridge.
 
 Place     started by a deployment, by `fakturo up` or `demo`; reads its settings from the environment and nothing else.
 """
@@ -7,6 +7,7 @@ import asyncio
 import importlib
 
 from fakturo.consumers.runtime.errors import SettingsFault
+from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings, load_salesforce_settings
 from fakturo.consumers.runtime.settings import Settings, load_settings
 
 AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync")
@@ -14,7 +15,9 @@ AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync")
 
 CRM_FEED = "crm_feed"
 """Runs only where FAKTURO_CRM_TOPICS names topics of another Salesforce connector."""
-PROCESSES = (*AGENTS, CRM_FEED, "relay", "clock")
+BRIDGE = "salesforce"
+"""Runs only where FAKTURO_SALESFORCE_LOGIN_URL and its credentials name an org."""
+PROCESSES = (*AGENTS, CRM_FEED, "relay", "clock", BRIDGE)
 
 
 def agents_of(settings: Settings) -> tuple[str, ...]:
@@ -39,5 +42,27 @@ def run_agent(name: str) -> int:
         from fakturo.producers.clock import run_clock
 
         return asyncio.run(run_clock(settings))
+    if name == BRIDGE:
+        return _run_bridge(settings)
     module = importlib.import_module(f"fakturo.consumers.{name}.app")
     return int(module.run(settings))
+
+
+def salesforce_entities(settings: Settings, salesforce: SalesforceSettings) -> tuple[str, ...]:
+    """Return the objects that are read whole: those of the setting, else those that the mapping profile reads.
+
+    Raises:
+        SettingsFault: the profile is faulty.
+    """
+    from fakturo.consumers.contracts.profile_files import load_profile
+
+    named = tuple(name.strip() for name in salesforce.entities.split(",") if name.strip())
+    return named or tuple(load_profile(settings.profile).entities())
+
+
+def _run_bridge(settings: Settings) -> int:
+    from fakturo.producers.salesforce.app import run_salesforce
+
+    salesforce = load_salesforce_settings()
+    entities = salesforce_entities(settings, salesforce)
+    return asyncio.run(run_salesforce(settings, salesforce, entities))

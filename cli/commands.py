@@ -64,7 +64,7 @@ def status(home: HomeOption = HOME, as_json: AsJson = False) -> None:
 
 @app.command()
 def agent(name: Annotated[str, typer.Argument(help=" | ".join(PROCESSES))]) -> None:
-    """Run one process until it is told to stop: an agent, the relay or the clock."""
+    """Run one process until it is told to stop: an agent, the relay, the clock or the Salesforce bridge."""
     from fakturo.cli.agents import run_agent
 
     raise typer.Exit(run_agent(name))

@@ -8,7 +8,6 @@ Health    `/readyz` follows progress: unready where the org has said nothing, or
 import asyncio
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
 
 from fakturo.consumers.runtime.health import HealthServer
 from fakturo.consumers.runtime.health_checks import broker_check, database_check
@@ -16,10 +15,11 @@ from fakturo.consumers.runtime.logs import configure_logs
 from fakturo.consumers.runtime.metrics import initialise_bridge
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.producers.salesforce.bridge import Bridge, Worker
+from fakturo.producers.salesforce.bridge import Bridge
 from fakturo.producers.salesforce.errors import ACTIONS, OTHER
 from fakturo.producers.salesforce.intake import AGENT, CHANGE_TYPES, entity_label
 from fakturo.producers.salesforce.stream import FIRST_START, POSITION_LOST
+from fakturo.producers.salesforce.tasks import end_tasks
 from fakturo.schemas.topics import SF_TOPICS
 
 POLICIES = ("resync", "latest", "earliest", "fail")
@@ -29,9 +29,7 @@ REASONS = (
 )
 
 
-async def run_salesforce(
-    settings: Settings, salesforce: SalesforceSettings, entities: Sequence[str], workers: Sequence[Worker] = ()
-) -> int:
+async def run_salesforce(settings: Settings, salesforce: SalesforceSettings, entities: Sequence[str]) -> int:
     """Run the bridge until SIGTERM or SIGINT; return the exit status."""
     configure_logs(settings.log_format, AGENT, settings.instance)
     names = {entity_label(topic.name.removeprefix("sf.cdc.")) for topic in SF_TOPICS}
@@ -41,7 +39,7 @@ async def run_salesforce(
         POLICIES,
         REASONS,
     )
-    bridge = Bridge(settings, salesforce, entities, workers=workers)
+    bridge = Bridge(settings, salesforce, entities)
     checks = {"database": database_check(settings), "broker": broker_check(settings), "stream": bridge.check}
     server = HealthServer(bridge.health, settings, checks)
     await server.start()
@@ -54,8 +52,6 @@ async def run_salesforce(
         for task in done:
             task.result()
     finally:
-        bridging.cancel()
-        with suppress(asyncio.CancelledError):
-            await bridging
+        await end_tasks((bridging, telling))
         await server.stop()
     return 0

@@ -1,6 +1,6 @@
 """The bridge of one org and channel: a lease, the stream, and the workers that read again; one event loop.
 
-Place     app.py (process `salesforce`) -> [this] -> stream.py, resync.py, reconciliation.py.
+Place     app.py (process `salesforce`) -> [this] -> stream.py, workers.py.
 Lease     a session's advisory lock in Postgres per org and channel: a second process waits, healthy, and takes over
           within a second or two. Kafka's fencing of the transactional ids is the second line: who has lost the lease
           and does not know it yet can commit nothing any more.
@@ -10,7 +10,7 @@ Faults    what goes away by itself (org, broker, database) is retried in place; 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
@@ -34,6 +34,8 @@ from fakturo.producers.salesforce.progress import StreamProgress
 from fakturo.producers.salesforce.publishing import Fenced, PositionedPublisher, RecordRefused
 from fakturo.producers.salesforce.stream import Pauses, Stream
 from fakturo.producers.salesforce.stream_session import Tempo
+from fakturo.producers.salesforce.tasks import end_tasks, run_together
+from fakturo.producers.salesforce.workers import rereading_workers, transactional_id
 
 LEASE_SECONDS = 1.0
 TICK_SECONDS = 1.0
@@ -47,19 +49,11 @@ LIMITS = (
 """The limits of the org that the bridge uses up, as `/limits` names them."""
 WORLD = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OrgFault, Fenced)
 
-Worker = Callable[[Org, StreamProgress], Awaitable[None]]
-"""Something that runs beside the stream, under the same lease, until it is cancelled."""
-
 log = structlog.get_logger(__name__)
 
 
-def transactional_id(org_id: str, channel: str, part: str) -> str:
-    """Return the transactional id of one part (stream, resync, reconcile...) of the bridge of an org's channel."""
-    return f"fakturo.salesforce.{org_id}.{channel.removeprefix('/data/')}.{part}"
-
-
 class Bridge:
-    """Runs until cancelled. `workers` run under the lease beside the stream; `entities` are read whole at first."""
+    """Runs until cancelled. `entities` are read whole at first and compared from time to time."""
 
     def __init__(
         self,
@@ -67,7 +61,6 @@ class Bridge:
         salesforce: SalesforceSettings,
         entities: Sequence[str],
         *,
-        workers: Sequence[Worker] = (),
         health: Health | None = None,
         tempo: Tempo | None = None,
         pauses: Pauses | None = None,
@@ -79,7 +72,6 @@ class Bridge:
         self._settings = settings
         self._salesforce = salesforce
         self._entities = tuple(entities)
-        self._workers = tuple(workers)
         self._tempo = tempo
         self._pauses = pauses
         self._waiting = ""
@@ -104,7 +96,7 @@ class Bridge:
                     await self._rest(f"{type(error).__name__}: {error}", pause)
                     pause = min(pause * 2, pause_max)
         finally:
-            ticking.cancel()
+            await end_tasks([ticking])
 
     async def check(self) -> tuple[bool, str]:
         """Return whether the bridge does its work, or waits for its turn, with a sentence: the answer of `/readyz`."""
@@ -151,8 +143,8 @@ class Bridge:
                 tempo=self._tempo,
                 pauses=self._pauses,
             )
-            parts = [stream.run(), self._keep_lease(connection), self._keep_limits(org)]
-            await _together([*parts, *(worker(org, self.progress) for worker in self._workers)])
+            workers = rereading_workers(self._settings, org, self.progress, self._entities)
+            await run_together([stream.run(), self._keep_lease(connection), self._keep_limits(org), *workers])
         finally:
             await publisher.close()
 
@@ -208,16 +200,3 @@ def _position_of(value: bytes | None) -> StreamPosition | None:
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         log.warning("the stored position can't be read: everything is read again", reason=str(error))
         return None
-
-
-async def _together(parts: Sequence[Awaitable[None]]) -> None:
-    """Run `parts` until one fails; the others are cancelled, and its error is raised."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

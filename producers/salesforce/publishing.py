@@ -114,7 +114,8 @@ class PositionedPublisher:
     async def _start(self) -> ConsumerRecord | None:
         producer = make_producer(self._settings.kafka, transactional_id=self.transactional_id)
         try:
-            await asyncio.wait_for(producer.start(), START_SECONDS_MAX)
+            async with asyncio.timeout(START_SECONDS_MAX):
+                await producer.start()
             place = TopicPartition(self._settings.topic_prefix + SF_PROGRESS.name, PARTITION)
             last = await read_last_record(self._settings, place, self.transactional_id.encode())
         except BaseException:
@@ -138,7 +139,8 @@ class PositionedPublisher:
         if producer is None:
             raise Fenced(f"{self.transactional_id}: publish before open")
         try:
-            await asyncio.wait_for(self._commit(producer, records, position, mark), PUBLISH_SECONDS_MAX)
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                await self._commit(producer, records, position, mark)
         except ProducerFenced as error:
             await self.close()
             raise Fenced(f"{self.transactional_id}: fenced by another publisher") from error

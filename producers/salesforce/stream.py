@@ -41,6 +41,7 @@ POSITION_LOST = "position_lost"
 TOKEN_TRIES = 3
 """So many new tokens are refused before somebody must look: IP restrictions, a release window."""
 FETCH_PAUSE_SECONDS_MAX = 1.0
+ASK_TIME_SECONDS_MAX = 5.0
 CALM_SECONDS = 600.0
 """After so long without a complaint about too many requests, the pauses between them shrink."""
 
@@ -171,9 +172,11 @@ class Stream:
 
     async def _ask_time_ms(self) -> int | None:
         try:
-            return int((await self._org.ask_time()).timestamp() * 1000)
-        except OrgFault:
-            return None
+            async with asyncio.timeout(ASK_TIME_SECONDS_MAX):
+                asked = await self._org.ask_time()
+        except (OrgFault, TimeoutError):
+            return None  # the stream does not wait for it: the next silence tells
+        return int(asked.timestamp() * 1000)
 
     async def _meet(self, fault: BusFault | StreamEnded | OrgFault) -> None:
         if isinstance(fault, BusFault):

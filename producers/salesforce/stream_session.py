@@ -26,6 +26,7 @@ from fakturo.producers.salesforce.progress import HEARD_SECONDS_MAX, StreamProgr
 from fakturo.producers.salesforce.publishing import Outgoing, PositionedPublisher
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
 from fakturo.producers.salesforce.subscriber import BusClient
+from fakturo.producers.salesforce.tasks import end_tasks
 
 CREDIT_MAX = 100
 TOP_UP_BELOW = 50
@@ -123,10 +124,8 @@ class StreamSession:
                 publishing.result()
             await reading
         finally:
-            for task in (reading, publishing, watching):
-                task.cancel()
             self._call.cancel()
-            await asyncio.gather(reading, publishing, watching, return_exceptions=True)
+            await end_tasks((reading, publishing, watching))
             BRIDGE_CREDIT.set(0)
 
     async def _read(self) -> None:
