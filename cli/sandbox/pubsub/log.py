@@ -59,12 +59,6 @@ class EventLog:
         """Return the position after the newest event."""
         return self._base + len(self._events)
 
-    @property
-    def held(self) -> int:
-        """Return how many events can still be read, positions without an event not counted."""
-        first = self._earliest - self._base
-        return sum(1 for event in self._events[first:] if event)
-
     def append(self, topic: str, at_ms: int, event: pb.ProducerEvent, *, shared_id: bool = False) -> bytes:
         """Add an event and return its replay id; with `shared_id` it gets that of the one before (enrichment)."""
         replay_id = self._id(self._number) if shared_id and self._events else self._next_id()
