@@ -73,9 +73,8 @@ class SchemaRegistry:
             raise self._away(type(error).__name__) from None
 
     def _authorization(self) -> dict[str, str]:
-        if self._credentials is None:
-            return {}
-        return {"Authorization": f"Basic {base64.b64encode(self._credentials.get_secret_value().encode()).decode()}"}
+        secret = self._credentials.get_secret_value() if self._credentials is not None else ""
+        return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"} if secret else {}
 
     def _away(self, reason: str) -> WorldAway:
         return WorldAway(f"the schema registry {self._url}", reason)

@@ -23,7 +23,7 @@ from fakturo.schemas.salesforce.avro_fields import INEXACT, FieldFault, Read
 from fakturo.schemas.salesforce.bitmaps import BitmapFault, decode_bitmaps
 
 NAME = "tagged_avro"
-WITH_BODY = ("CREATE", "UNDELETE", "UPDATE")
+WITH_BODY = ("CREATE", "UNDELETE", "SNAPSHOT", "UPDATE")
 _BITMAP = re.compile(r"(\d+-)?0x[0-9A-Fa-f]+", re.ASCII)
 _PRIMITIVES = frozenset({"string", "boolean", "int", "long", "float", "double", "bytes"})
 _LISTS = ("changedFields", "nulledFields", "diffFields")

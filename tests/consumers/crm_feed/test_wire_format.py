@@ -193,3 +193,14 @@ def test_a_url_with_a_password_is_refused_without_repeating_it() -> None:
         Settings(kafka="a:1", DATABASE_URL="postgresql://a", crm_registry_url="http://me:hush@registry:8081")
     problems = [problem["msg"] for problem in caught.value.errors()]  # type: ignore[attr-defined]
     assert "hush" not in msgspec.json.encode(problems).decode()
+
+
+async def test_a_key_in_wire_format_names_the_record_of_a_tombstone() -> None:
+    key_schema = {"type": "record", "name": "Key", "fields": [{"name": "Id", "type": "string"}]}
+    key = avro_framed(3, key_schema, {"Id": "801D000000AbcdeIAB"})
+    async with running_registry() as registry:
+        registry.add(3, key_schema)
+        reader = Reader(SchemaRegistry(registry.url), EventSchemas())
+        reading = await reader.read(Record("salesforce.Order", 0, 0, key, None, (), AT))
+    (change,) = reading.changes
+    assert (change.entity, change.recordId, change.changeType) == ("Order", "801D000000AbcdeIAB", "DELETE")
