@@ -19,6 +19,7 @@ from fakturo.cli.connect import environment_of, read_books, settings_of
 from fakturo.cli.output import console, print_json, table_of
 from fakturo.cli.stack import Stack, StackFault
 from fakturo.consumers.contracts.offers import load_offers
+from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.runtime.database import migrate as migrate_database
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.settings import Settings, load_settings
@@ -80,6 +81,7 @@ def prepare(
         **({"topic_prefix": prefix} if prefix else {}),
     )
     load_offers(settings.catalog)  # the contracts agent would refuse it too, but into its log
+    load_profile(settings.profile)
     migrate_database(settings.database_url)
     asyncio.run(apply_topics(settings, keep_producer_time=keep_producer_time))
     return settings

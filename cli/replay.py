@@ -24,6 +24,7 @@ from fakturo.cli.output import console, errors
 from fakturo.cli.stack import Stack, StackFault
 from fakturo.cli.stack.background import log_tail
 from fakturo.consumers.contracts.offers import load_offers
+from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.runtime.database import migrate
 from fakturo.consumers.runtime.settings import Settings, load_settings
 from fakturo.consumers.runtime.settlement import NotSettled
@@ -71,6 +72,7 @@ async def _replay(
             url = await _own_database(url, cleanup)
         settings = _settings(stack, parts["FAKTURO_KAFKA"], url, catalog, until)
         load_offers(settings.catalog)  # the contracts agent would refuse it too, but into its log
+        load_profile(settings.profile)
         await asyncio.to_thread(migrate, url)
         await apply_topics(settings, keep_producer_time=True)
         if settings.topic_prefix:
