@@ -21,6 +21,7 @@ CatalogFile = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The price list (YAML).")
 ]
 HOME = Path(".fakturo")
+INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
 app = typer.Typer(name="fakturo", help="An event-driven billing engine on Kafka.", no_args_is_help=True)
 dead_letters = typer.Typer(help="Dead letters: what could not be processed, and why.", no_args_is_help=True)
@@ -187,7 +188,7 @@ def sandbox(
     ] = None,
     now: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Let it be this instant (UTC) in the org."),
+        typer.Option(formats=INSTANTS, help="Let it be this instant (UTC) in the org."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed and writes give the same ids and keys.")] = 0,
     as_json: AsJson = False,
@@ -202,7 +203,7 @@ def sandbox(
         plain=plain,
         names=name or (),
         metadata=metadata,
-        now=now.replace(tzinfo=UTC) if now else None,
+        now=now if now is None or now.tzinfo else now.replace(tzinfo=UTC),
         seed=seed,
         as_json=as_json,
     )

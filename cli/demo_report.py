@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from rich.table import Table
 
+from fakturo.cli.demo_org import Held
 from fakturo.cli.output import amount_text, console
 from fakturo.cli.verify import Verification
 
@@ -42,7 +43,7 @@ class Report:
 
 
 async def build_report(
-    connection: asyncpg.Connection, verification: Verification, seconds: float, usage_seconds: float
+    connection: asyncpg.Connection, verification: Verification, seconds: float, usage_seconds: float, held: Held
 ) -> Report:
     """Return the report of the books as they stand."""
     ledger = await connection.fetchrow(_LEDGER)
@@ -54,6 +55,12 @@ async def build_report(
         "ledger": dict(ledger or {}),
         "verify": {"checked": verification.checked, "differences": len(verification.differences)},
         "dead_letters": await connection.fetchval("SELECT count(*) FROM runtime.dead_letter"),
+        "salesforce": {
+            "invoices": held.invoices,
+            "lines": held.lines,
+            "accounts": held.accounts,
+            "total": amount_text(held.total_minor, "USD"),
+        },
     }
     open_minor = {row["account"]: row["open_minor"] for row in await connection.fetch(_PAYING)}
     names = await connection.fetch("SELECT account_id, name FROM invoicing.account")
@@ -104,6 +111,12 @@ def print_report(report: Report, home: Path) -> None:
         f"{ledger['journals']:,} journals (imbalance {ledger['imbalance_minor']}) in {document['seconds']} s. "
         f"Verified {verify['checked']:,} figures by other means: {verify['differences']} differences. "
         f"Dead letters: {document['dead_letters']}.",
+        highlight=False,
+    )
+    org = document["salesforce"]
+    console.print(
+        f"Contracts came from a Salesforce org by change events, and it has back {org['invoices']} invoices over "
+        f"{org['total']} USD with {org['lines']:,} lines, and the KPIs of {org['accounts']} accounts.",
         highlight=False,
     )
     command = _command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from fakturo.cli.output import console
 from fakturo.cli.salesforce.package import PERMISSION_SET, package_files
 from fakturo.cli.salesforce.settings import mapping_profile
+from fakturo.consumers.contracts.profile import Profile
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 
@@ -21,9 +22,26 @@ def run_setup(folder: Path) -> int:
     Raises:
         SettingsFault: the folder holds something else.
     """
+    profile = mapping_profile()
+    count = write_package(folder, profile)
+    console.print(
+        f"{folder}: {count} files, for the profile {profile.name}. Deploy them:\n"
+        f"  cd {folder} && sf project deploy start && sf org assign permset --name {PERMISSION_SET}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def write_package(folder: Path, profile: Profile) -> int:
+    """Write the package for `profile`; return the number of files.
+
+    Raises:
+        SettingsFault: the folder holds something else.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / MARK).is_file():
         raise SettingsFault(f"{folder} is not empty and holds no sfdx project; name another folder")
-    profile = mapping_profile()
     files = package_files(
         {entity: profile.fields_of(entity) for entity in profile.entities()},
         {role: section.entity for role, section in profile.sections.items()},
@@ -34,14 +52,7 @@ def run_setup(folder: Path) -> int:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    console.print(
-        f"{folder}: {len(files)} files, for the profile {profile.name}. Deploy them:\n"
-        f"  cd {folder} && sf project deploy start && sf org assign permset --name {PERMISSION_SET}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    return 0
+    return len(files)
 
 
 def _default(name: str) -> str:

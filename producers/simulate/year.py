@@ -71,8 +71,13 @@ async def publish_contracts(producer: AIOKafkaProducer, settings: Settings) -> i
         for line in change_lines()
     ]
     await asyncio.gather(*sent)
-    await _tick(producer, settings, YEAR_STARTS_AT)
+    await begin_year(producer, settings)
     return len(sent)
+
+
+async def begin_year(producer: AIOKafkaProducer, settings: Settings) -> None:
+    """Publish the year's first tick: contracts that were entered before it are known when the first flight leaves."""
+    await _tick(producer, settings, YEAR_STARTS_AT)
 
 
 async def publish_usage(

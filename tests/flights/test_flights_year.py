@@ -52,6 +52,11 @@ def test_every_invoice_equals_the_computation_from_the_data_set_to_the_cent(repo
 def test_every_flight_is_in_the_book_once_and_nothing_was_dead_lettered(report: Any) -> None:
     assert report["usage_events"] == 336_776
     assert report["dead_letters"] == 0
+    # Contracts came out of a Salesforce org; what they were billed went back into it, to the cent.
+    total_minor = sum(round(Decimal(invoice["total"]) * 100) for invoice in report["invoices"])
+    assert report["salesforce"]["invoices"] == 192
+    assert report["salesforce"]["accounts"] == 16
+    assert Decimal(report["salesforce"]["total"]) * 100 == total_minor
 
 
 def test_the_ledger_is_in_balance_and_has_every_invoice_and_payment(report: Any) -> None:
