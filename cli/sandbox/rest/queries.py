@@ -13,7 +13,7 @@ from starlette.routing import Route
 from fakturo.cli.sandbox.errors import OrgError
 from fakturo.cli.sandbox.questions import Questions
 from fakturo.cli.sandbox.rest.answers import answer
-from fakturo.cli.sandbox.rest.calls import version_of
+from fakturo.cli.sandbox.rest.calls import TRANSACTION, version_of
 from fakturo.cli.sandbox.soql.locators import page_size
 
 LONGEST_REQUEST = 16_384
@@ -55,7 +55,9 @@ async def _first_page(request: Request, resource: str, *, deleted: bool) -> Resp
     if not text:
         raise OrgError("MALFORMED_QUERY", "A query string has to be specified")
     questions = questions_of(request)
-    found = await questions.queries.plan(text, deleted=deleted).run_aside()
+    plan = questions.queries.plan(text, deleted=deleted)
+    # Inside of a composite's transaction nothing else may come between.
+    found = plan.run() if request.scope.get(TRANSACTION) is not None else await plan.run_aside()
     page = questions.locators.first_page(
         found, size=page_size(request.headers), version=version_of(request), resource=resource
     )
