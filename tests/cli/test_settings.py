@@ -38,9 +38,16 @@ def test_what_is_missing_is_named_all_at_once(agent: str) -> None:
     assert said == "fakturo: settings: FAKTURO_KAFKA is not set; DATABASE_URL is not set"
 
 
+def test_the_bridge_names_what_it_misses_of_the_org_and_quotes_no_value() -> None:
+    org = {"FAKTURO_SALESFORCE_CLIENT_SECRET": "planted-secret", "FAKTURO_SALESFORCE_LOGIN_URL": "ftp://planted-secret"}
+    said = _refused(["agent", "salesforce"], GOOD | org)
+    assert "FAKTURO_SALESFORCE_CLIENT_ID is not set" in said
+    assert "FAKTURO_SALESFORCE_LOGIN_URL: must begin with https://" in said
+
+
 def test_an_unknown_agent_is_answered_with_those_there_are() -> None:
     said = _refused(["agent", "billing"], GOOD)
-    expected = "contracts, usage, invoicing, ledger, kpi, crm_feed, relay, clock"
+    expected = "contracts, usage, invoicing, ledger, kpi, crm_sync, crm_feed, relay, clock, salesforce"
     assert said == f"fakturo: agent 'billing' is none of {expected}"
 
 
