@@ -6,6 +6,7 @@ Price     licensed `per_unit`: the entry's unit price, in versions, each from th
 Period    a selling model of OneTime is charged once; else its pricing term (3 Months, 1 Annual) is the billing period,
           and where a TermDefined item names no last day, nor its order, it ends after one term. Periods longer than a
           month are counted from the item's first day.
+Gone      an entry that was deactivated or deleted later still bills what was sold by it.
 Acts      a sentence says what an administrator has to do where one of them is missing or does not fit.
 """
 
@@ -19,7 +20,7 @@ import msgspec
 
 from fakturo.consumers.contracts.history import RecordHistory, first_filled
 from fakturo.consumers.contracts.offers import Offers
-from fakturo.consumers.contracts.profile import ItemFields, ProductFields
+from fakturo.consumers.contracts.profile import Fields, ItemFields, ProductFields
 from fakturo.consumers.contracts.values import DayOf, Unclear, decimal_of, flag, text_of, whole_of
 from fakturo.engine.catalog import CALENDAR, SERVICE_START, Product, content_hash
 from fakturo.engine.catalog.products import MONTHS_MAX
@@ -102,8 +103,14 @@ def billing_months_of(item: RecordHistory, fields: ItemFields) -> int | None:
     return _model_months(item, fields) if own is None else own
 
 
+def _newest(item: RecordHistory, fields: Fields) -> object:
+    """Return the newest value that was filled: an entry that is gone by now still says what was sold by it."""
+    found = (first_filled(moment.values, fields) for moment in reversed(item.timeline(fields)))
+    return next((value for value in found if value is not None), None)
+
+
 def _model(item: RecordHistory, fields: ItemFields) -> str | None:
-    value = text_of(item.value(fields.entry_model))
+    value = text_of(_newest(item, fields.entry_model))
     if value is None:
         return None
     model = value.replace(" ", "").replace("_", "").replace("-", "").lower()
@@ -118,11 +125,11 @@ def _model_months(item: RecordHistory, fields: ItemFields) -> int | None:
         return None
     if model == ONE_TIME:
         return 0
-    term = decimal_of(item.value(fields.entry_term))
+    term = decimal_of(_newest(item, fields.entry_term))
     try:
-        unit = decimal_of(item.value(fields.entry_term_unit))
+        unit = decimal_of(_newest(item, fields.entry_term_unit))
     except Unclear:
-        named = item.value(fields.entry_term_unit)
+        named = _newest(item, fields.entry_term_unit)
         text = f"has a selling model whose pricing term is in {named!r}, which the profile's values do not know"
         raise Unclear(f"{text}: Months, Quarterly, Semi-Annual or Annual") from None
     months = (Decimal(1) if term is None else term) * (Decimal(1) if unit is None else unit)
@@ -141,13 +148,13 @@ def _check_entry(sale: Sale, fields: ItemFields) -> None:
         raise Unclear(f"{unknown}; add it to the catalog")
     if fields.entry and not entry:
         raise Unclear(f"{unknown}, and no price book entry: fill {fields.entry[0]}, or add the product to the catalog")
-    if sale.item.value(fields.entry_price) is None:
+    if _newest(sale.item, fields.entry_price) is None:
         waits = f"its price book entry {entry} has not arrived or has no price" if entry else "it has no list price"
         raise Unclear(f"{unknown}, and {waits}; correct that, or add the product to the catalog")
     told = [first_filled(moment.values, fields.entry_active) for moment in sale.item.timeline(fields.entry_active)]
     if told and not any(value is None or flag(value) for value in told):
         raise Unclear(f"{unknown}, and its price book entry {entry} was never active: activate it in Salesforce")
-    currency = text_of(sale.item.value(fields.entry_currency))
+    currency = text_of(_newest(sale.item, fields.entry_currency))
     if currency is not None and currency != sale.currency:
         text = f"{unknown}, and its price book entry {entry} is in {currency}, while it is billed in {sale.currency}"
         raise Unclear(f"{text}: give it an entry in {sale.currency}, or add the product to the catalog")

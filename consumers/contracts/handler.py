@@ -17,7 +17,7 @@ from fakturo.consumers.contracts.profile import Profile
 from fakturo.consumers.contracts.profile_files import load_profile
 from fakturo.consumers.contracts.publication import END_OF_TIME, Publication
 from fakturo.consumers.contracts.reading import Read, read
-from fakturo.consumers.contracts.store import Change, Identified, ObjectGap, SnapshotEnd
+from fakturo.consumers.contracts.store import Change, Identified, ObjectGap, SnapshotEnd, UnreadableRow
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
@@ -55,6 +55,7 @@ class ContractsAgent:
     async def _take(self, run: Sequence[Read], tx: Transaction) -> None:
         """Take the changes of `run`, then what ends it."""
         fresh = await _claim(run, tx)
+        await store.mark_seen(tx.driver, [one.content for one in run if isinstance(one.content, UnreadableRow)])
         changes = [found for found in fresh if isinstance(found, Change)]
         if changes:
             await self._apply(changes, tx)
@@ -105,21 +106,22 @@ def _runs(told: Sequence[Read]) -> Iterator[list[Read]]:
 
 async def _claim(told: Sequence[Read], tx: Transaction) -> list[Identified]:
     """Return what was never taken; count repeats, reject another payload under a known identity."""
-    first: dict[tuple[str, str], Read] = {}
-    for found in told:
-        first.setdefault((found.content.record_id, found.content.event_id), found)
-    known = await store.claim_events(tx.driver, [found.content for found in first.values()]) if first else {}
+    given = [(one.record, one.content) for one in told if not isinstance(one.content, UnreadableRow)]
+    first: dict[tuple[str, str], Identified] = {}
+    for _, content in given:
+        first.setdefault((content.record_id, content.event_id), content)
+    known = await store.claim_events(tx.driver, list(first.values())) if first else {}
     fresh: list[Identified] = []
-    for found in told:
-        identity = (found.content.record_id, found.content.event_id)
-        if first[identity] is found and identity not in known:
-            fresh.append(found.content)
-            tx.count(found.record.topic, "applied")
-        elif known.get(identity, first[identity].content.fingerprint) == found.content.fingerprint:
-            tx.count(found.record.topic, "duplicate")
+    for record, content in given:
+        identity = (content.record_id, content.event_id)
+        if first[identity] is content and identity not in known:
+            fresh.append(content)
+            tx.count(record.topic, "applied")
+        elif known.get(identity, first[identity].fingerprint) == content.fingerprint:
+            tx.count(record.topic, "duplicate")
         else:
             text = f"event {identity[1]} of record {identity[0]} came before with another content"
-            tx.reject(found.record, Reason.IDENTITY_CONFLICT, text)
+            tx.reject(record, Reason.IDENTITY_CONFLICT, text)
     return fresh
 
 

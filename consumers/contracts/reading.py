@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from fakturo.consumers.contracts import store
 from fakturo.consumers.contracts.profile import Profile
 from fakturo.consumers.contracts.reducer import check_values, facts_of
-from fakturo.consumers.contracts.store import Change, ObjectGap, SnapshotEnd
+from fakturo.consumers.contracts.store import Change, Identified, ObjectGap, SnapshotEnd, UnreadableRow
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.codec import encode
@@ -33,11 +33,12 @@ class Read:
     """A record that could be read, and what it says."""
 
     record: Record
-    content: Change | SnapshotEnd | ObjectGap
+    content: Identified | UnreadableRow
 
 
 def read(record: Record, profile: Profile, tx: Transaction) -> Read | None:
     """Return what `record` says; a record that says nothing that we know is rejected."""
+    change: ChangeRecord | None = None
     try:
         change = decode_change(record.value)
         if change.changeType == SNAPSHOT_END:
@@ -47,7 +48,18 @@ def read(record: Record, profile: Profile, tx: Transaction) -> Read | None:
         return Read(record, _change(change, record, profile))
     except SchemaError as error:
         tx.reject(record, error.reason, str(error))
+        row = _unreadable_row(change)
+        return Read(record, row) if row else None
+
+
+def _unreadable_row(change: ChangeRecord | None) -> UnreadableRow | None:
+    if change is None or not change.snapshot or change.changeType == SNAPSHOT_END:
         return None
+    try:
+        record_id = long_id(change.recordId)
+    except ValueError:
+        return None
+    return UnreadableRow(entity=change.entity, record_id=record_id, snapshot=change.snapshot)
 
 
 def _names_no_record(change: ChangeRecord) -> bool:
@@ -68,7 +80,7 @@ def _change(change: ChangeRecord, record: Record, profile: Profile) -> Change:
     return Change(
         entity=change.entity,
         record_id=record_id,
-        event_id=change.eventId or fingerprint.hex(),
+        event_id=_event_id(change, fingerprint),
         fingerprint=fingerprint,
         facts=facts,
         committed_ms=change.commit.ts,
@@ -82,6 +94,12 @@ def _change(change: ChangeRecord, record: Record, profile: Profile) -> Change:
         snapshot=change.snapshot,
         is_reconciliation=change.src == RECONCILIATION,
     )
+
+
+def _event_id(change: ChangeRecord, fingerprint: bytes) -> str:
+    """Return the change's identity; a row is read again in each reading, or the next one would miss its record."""
+    identity = change.eventId or fingerprint.hex()
+    return f"{identity}@{change.snapshot}" if change.snapshot else identity
 
 
 def _gap_at(change: ChangeRecord) -> datetime | None:

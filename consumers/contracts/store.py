@@ -83,6 +83,15 @@ class ObjectGap:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRow:
+    """A row of a whole reading that is a dead letter: its record lives, so it must not be swept."""
+
+    entity: str
+    record_id: str
+    snapshot: str
+
+
 Identified = Change | SnapshotEnd | ObjectGap
 
 
@@ -168,6 +177,14 @@ async def save_records(
             for name, value in change.facts.items()
         ],
     )  # fmt: skip
+
+
+async def mark_seen(driver: asyncpg.Connection, rows: Sequence[UnreadableRow]) -> None:
+    """Note that the records of `rows` were in the reading, although nothing could be taken from it."""
+    await driver.executemany(
+        "UPDATE contracts.record SET snapshot = $3 WHERE entity = $1 AND record_id = $2",
+        sorted((row.entity, row.record_id, row.snapshot) for row in rows),
+    )
 
 
 async def save_references(driver: asyncpg.Connection, references: Sequence[tuple[str, str, str]]) -> None:

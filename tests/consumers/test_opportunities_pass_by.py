@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from fakturo.consumers.crm_sync.handler import CrmSyncAgent
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from fakturo.consumers.kpi.handler import KpiAgent
 from fakturo.consumers.runtime.records import Record
@@ -18,7 +19,12 @@ from fakturo.schemas.events.sales import OPPORTUNITY_CHANGED, OpportunityChanged
 from fakturo.schemas.topics import CONTRACTS, read_by
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
-READERS: dict[str, Any] = {"usage": UsageAgent, "invoicing": InvoicingAgent, "kpi": KpiAgent}
+READERS: dict[str, Any] = {
+    "usage": UsageAgent,
+    "invoicing": InvoicingAgent,
+    "kpi": KpiAgent,
+    "crm_sync": CrmSyncAgent,
+}
 
 
 @pytest.mark.parametrize("agent", READERS)

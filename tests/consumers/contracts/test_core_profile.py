@@ -89,9 +89,9 @@ def test_a_product_unknown_to_the_catalog_is_billed_from_its_price_book_entry(cr
 
 def test_a_new_entry_price_is_a_version_from_the_day_of_its_commit_on(crm: SimpleNamespace) -> None:
     org = Org(crm).more("PricebookEntry", ENTRY, "2025-12-20", UnitPrice="52")  # before the start: it is the first
-    org.more("PricebookEntry", ENTRY, "2026-03-10", UnitPrice="60").more(
-        "PricebookEntry", ENTRY, "2026-03-11", IsActive=False
-    )
+    org.more("PricebookEntry", ENTRY, "2026-03-10", UnitPrice="60")
+    for kind, values in {"UPDATE": {"IsActive": False}, "DELETE": {}}.items():  # what was sold by it goes on
+        org.more("PricebookEntry", ENTRY, "2026-03-11", kind, **values)
     assert prices(org.item()) == [(date(2026, 1, 1), "52"), (date(2026, 3, 10), "60")]
 
 

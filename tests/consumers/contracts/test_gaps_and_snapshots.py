@@ -262,6 +262,20 @@ async def test_a_snapshots_end_without_its_name_is_a_dead_letter(
     assert [one.reason for one in tx.rejections] == [Reason.UNKNOWN_SHAPE]
 
 
+async def test_a_row_that_a_later_reading_finds_unchanged_or_unreadable_keeps_its_record(
+    crm: SimpleNamespace, offers: Offers, connect: Connect
+) -> None:
+    desk = Desk.of(await connect(), offers)
+    same = {**row(crm, crm.TERMINAL_ITEM_ID, FIRST, Quantity="1"), "eventId": "sync/the-same-in-each-reading"}
+    other = row(crm, crm.DISTANCE_ITEM_ID, FIRST, Quantity="1", snapshot="s1")
+    await desk.hand_in({**same, "snapshot": "s1"}, other, snapshot_end("OrderItem", "s1", GAP))
+    bad = row(crm, crm.DISTANCE_ITEM_ID, FIRST, Quantity="1,5", snapshot="s2")
+    tx = await desk.hand_in({**same, "snapshot": "s2"}, bad, snapshot_end("OrderItem", "s2", READ))
+    assert [one.reason for one in tx.rejections] == [Reason.INVALID_AMOUNT]
+    assert (await desk.history(crm.TERMINAL_ITEM_ID)).deleted_at() is None
+    assert (await desk.history(crm.DISTANCE_ITEM_ID)).deleted_at() is None
+
+
 async def test_two_workers_that_end_readings_of_their_partitions_at_once_sweep_each_their_own(
     crm: SimpleNamespace, offers: Offers, connect: Connect
 ) -> None:
