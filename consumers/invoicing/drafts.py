@@ -2,7 +2,8 @@
 
 Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> finalizing.
 Review    with a review window, or where a subscription asks for approval, a document is first a draft without a number.
-          What comes in the window changes it, and is said again. Its periods are billed by it and by nothing else.
+          What comes in the window changes it, and is said again; one that is dropped is said without lines. Its
+          periods are billed by it and by nothing else.
 Books     a draft shows discounts and credit as they would be now, and takes nothing of them.
 """
 
@@ -74,7 +75,7 @@ class Drafts:
         return bool(rows)
 
     async def _bills(self, rows: Sequence[DraftRow], tx: Transaction) -> list[Bill]:
-        """Return the bills of drafts as they are now; where nothing is left to bill the draft is dropped."""
+        """Return the bills of drafts as they are now; where nothing is left to bill the draft is dropped, and said."""
         groups = [row.group for row in rows]
         book = await read_book(groups, tx)
         bills, gone = [], []
@@ -84,10 +85,12 @@ class Drafts:
             else:
                 bill = bill_of(row.group, book, self.seller)
             if bill is None:
-                gone.append(row.group.draft_id or "")
+                gone.append(row)
             else:
                 bills.append(_as_drafted(bill, row))
-        await drafts_store.delete(tx.driver, gone)
+        await drafts_store.delete(tx.driver, [row.group.draft_id or "" for row in gone])
+        for row in gone:
+            _publish(_emptied(row), row.draft_no + 1, row.group.due_at, tx)
         return await finalizing.with_revisions(bills, tx)
 
 
@@ -96,6 +99,23 @@ def _as_drafted(bill: Bill, row: DraftRow) -> Bill:
     before = _invoice.decode(row.content)
     period = Period(start_at=before.period.start, end_at=before.period.end)
     return replace(bill, head=replace(bill.head, period=period))
+
+
+def _emptied(row: DraftRow) -> Invoice:
+    """Return the draft with nothing on it: so others learn that it is no more."""
+    return structs.replace(
+        _invoice.decode(row.content),
+        lines=(),
+        discounts=(),
+        taxes=(),
+        credits=(),
+        loyalty=None,
+        subtotal_minor=0,
+        tax_minor=0,
+        total_minor=0,
+        credits_applied_minor=0,
+        amount_due_minor=0,
+    )
 
 
 async def _looked_at(bills: Sequence[Bill], at: datetime, tx: Transaction) -> list[Invoice]:

@@ -238,6 +238,21 @@ async def test_a_draft_follows_what_comes_in_its_review_and_gets_its_number_at_t
     assert await connection.fetchval("SELECT count(*) FROM invoicing.draft") == 0
 
 
+async def test_a_draft_with_nothing_left_to_bill_is_said_without_lines_and_is_gone(
+    connection: asyncpg.Connection,
+) -> None:
+    desk = Desk(connection, InvoicingAgent(settings_of(review_seconds=2 * 86_400)))
+    await desk.take(account("UA"), subscription("UA", item("seat")))
+    await desk.tick(month(2))
+    await desk.take(subscription("UA"), watermark_at=month(2))
+    await desk.tick(month(2) + DAY)
+    await desk.tick(month(2) + 2 * DAY)
+    first, last = desk.events
+    assert (last.id, last.type) == (f"{first.data.invoice_id}:drafted:2", "fakturo.invoice.drafted.v1")
+    assert (last.data.lines, last.data.total_minor, last.data.amount_due_minor) == ((), 0, 0)
+    assert await connection.fetchval("SELECT count(*) FROM invoicing.draft") == 0
+
+
 async def test_an_invoice_that_needs_approval_waits_for_it(desk: Desk) -> None:
     await desk.take(account("UA"), structs.replace(subscription("UA", item("seat")), approval_required=True))
     (draft,) = await desk.tick(month(2))
