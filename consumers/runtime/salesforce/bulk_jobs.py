@@ -88,14 +88,18 @@ class BulkJobs:
         path = f"ingest/{job_id}"
         await self._call(lambda client: _request(client, "PUT", f"{path}/batches", data=text, content="text/csv"))
         await self._json("PATCH", path, {"state": "UploadComplete"})
+        ended_by = "the job ended before this record"
         try:
             await self._finished(path)
         except OrgRefused as refusal:
             if refusal.is_missing:
                 raise
             # Failed or aborted: what was written before that is in the result files all the same.
-        files = [await self._call(partial(_csv, path=f"{path}/{name}")) for name in _RESULT_FILES]
-        return bulk_results_of(keys, external_id, *files)
+            ended_by = refusal.message
+        successful, failed = [
+            await self._call(partial(_csv, path=f"{path}/{name}")) for name in ("successfulResults", "failedResults")
+        ]
+        return bulk_results_of(keys, external_id, successful, failed, ended_by)
 
     async def is_complete(self, path: str) -> bool:
         """Return whether the job at `path` is complete.
@@ -119,9 +123,6 @@ class BulkJobs:
         data = None if body is None else msgspec.json.encode(body)
         answer = await self._call(lambda client: _request(client, method, path, data=data).json())
         return dict(answer)
-
-
-_RESULT_FILES = ("successfulResults", "failedResults")
 
 
 def _request(

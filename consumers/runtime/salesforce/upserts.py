@@ -55,10 +55,11 @@ def bulk_results_of(
     key_column: str,
     successful: Iterable[Mapping[str, str]],
     failed: Iterable[Mapping[str, str]],
+    ended_by: str,
 ) -> list[UpsertResult]:
     """Return the results of the records with `keys`, in their order, from the rows of a job's result files.
 
-    What is in neither file was not processed: the job was aborted or ran out of time.
+    What is in neither file was not processed: the job failed, was aborted or ran out of time; `ended_by` says it.
     """
     found: dict[str, UpsertResult] = {}
     for row in successful:
@@ -70,5 +71,5 @@ def bulk_results_of(
         found[row.get(key_column, "")] = UpsertResult(
             False, record_id=row.get("sf__Id") or None, code=code, message=message
         )
-    missing = UpsertResult(False, code=UNPROCESSED, message="the job ended before this record")
+    missing = UpsertResult(False, code=UNPROCESSED, message=ended_by)
     return [found.get(key, missing) for key in keys]
