@@ -43,3 +43,19 @@ def parked(home: HomeOption = HOME, as_json: AsJson = False) -> None:
     from fakturo.cli.salesforce.parked import run_parked
 
     run_parked(home, as_json=as_json)
+
+
+@salesforce.command()
+def written(home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Compare what the org holds of ours with the books; what differs is sent again. Exit 1 unless they are equal."""
+    from fakturo.cli.salesforce.written import show_written
+
+    raise typer.Exit(show_written(home, as_json=as_json))
+
+
+@salesforce.command()
+def retry(home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Send again what the org has refused, once its cause is mended."""
+    from fakturo.cli.salesforce.written import retry_refused
+
+    raise typer.Exit(retry_refused(home, as_json=as_json))

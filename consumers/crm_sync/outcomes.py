@@ -7,7 +7,7 @@ Refused   kept with a sentence; sent again when the row changes, or on `fakturo 
 Source    SOAP API Developer Guide, "StatusCode"; reference/salesforce.md, 5.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -38,6 +38,9 @@ NO_PARENT = "foreign key external id"
 
 WRONG_OBJECT = frozenset({"NOT_FOUND", "INVALID_TYPE", "INVALID_FIELD", "INSUFFICIENT_ACCESS", "CANNOT_INSERT_UPDATE"})
 """Codes of a whole request that say that the object is not as we write it: no other row of it would do better."""
+
+LACKING = frozenset({"INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"})
+"""Codes of a row that say so; if all rows have one, none would do better."""
 
 _DEPLOY = "Deploy the package of `fakturo salesforce setup` and give its permission set to the integration user."
 HINTS: Mapping[str, str] = MappingProxyType(
@@ -77,6 +80,7 @@ class Judged:
     record_id: str | None = None
     is_created: bool = False
     failure: str = ""
+    code: str = ""
 
 
 def judge(row: TakenRow, result: UpsertResult) -> Judged:
@@ -84,7 +88,14 @@ def judge(row: TakenRow, result: UpsertResult) -> Judged:
     if result.is_written:
         record_id = result.record_id or row.record_id
         return Judged(row=row, outcome=Outcome.WRITTEN, record_id=record_id, is_created=result.is_created)
-    return Judged(row=row, outcome=_outcome(row, result), failure=sentence(row, result.code, result.message))
+    failure = sentence(row, result.code, result.message)
+    return Judged(row=row, outcome=_outcome(row, result), failure=failure, code=result.code)
+
+
+def speaks_of_the_object(judged: Sequence[Judged]) -> str:
+    """Return what is wrong if every row was refused for what its object lacks in the org; "" otherwise."""
+    about_the_object = all(one.outcome is Outcome.REFUSED and one.code in LACKING for one in judged)
+    return judged[0].failure if judged and about_the_object else ""
 
 
 def sentence(row: TakenRow, code: str, message: str) -> str:

@@ -70,6 +70,14 @@ UPDATE crm_sync.written w SET {_AGAIN}, record_id = NULL
  WHERE w.entity = '{INVOICE}' AND w.key = ANY($1::text[]) AND NOT w.dirty
 """  # noqa: S608 - made of constants
 
+_FAILURES = """
+SELECT entity AS object, key, account, refused, attempts,
+       coalesce(failure, 'The account ' || account || ' is not known yet: '
+                         'what is written of it waits until the contracts tell of it.') AS failure
+  FROM crm_sync.written WHERE dirty AND (failure IS NOT NULL OR held = 'account_unknown')
+ ORDER BY refused DESC, failure IS NULL, entity, key LIMIT $1
+"""
+
 _STAND = """
 SELECT entity,
        count(*) FILTER (WHERE dirty AND held IS NULL AND NOT refused) AS waiting,
@@ -183,3 +191,9 @@ async def holds(connection: asyncpg.Connection) -> dict[str, str]:
     """Return the sentence of each object that is on hold."""
     rows = await connection.fetch("SELECT entity, failure FROM crm_sync.hold WHERE until_at > clock_timestamp()")
     return {row["entity"]: row["failure"] for row in rows}
+
+
+async def failures(connection: asyncpg.Connection, most: int) -> list[dict[str, object]]:
+    """Return the records that wait with a sentence, those that wait for a person first."""
+    rows = await connection.fetch(_FAILURES, most)
+    return [dict(row) for row in rows]

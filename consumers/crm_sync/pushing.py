@@ -23,6 +23,7 @@ from fakturo.consumers.crm_sync.outcomes import (
     judge,
     retry_seconds,
     sentence,
+    speaks_of_the_object,
 )
 from fakturo.consumers.crm_sync.sending import TakenRow, record_of, soql_text
 from fakturo.consumers.runtime.metrics import CRM_WRITES
@@ -124,6 +125,9 @@ class PushRound:
         except OrgRefused as refusal:
             await self._refused_whole(rows, refusal)
             return
+        if failure := speaks_of_the_object(judged):
+            await self._hold(rows, failure)
+            return
         await push_store.end_hold(self._connection, rows[0].entity)
         await self._write_down(judged)
 
@@ -159,12 +163,10 @@ class PushRound:
         return {row[key_field]: row["Id"] async for page in self._org.query(soql) for row in page}
 
     async def _refused_whole(self, rows: Sequence[TakenRow], refusal: OrgRefused) -> None:
-        entity = rows[0].entity
         failure = sentence(rows[0], refusal.code, refusal.message)
-        if refusal.code in WRONG_OBJECT or refusal.is_lock:
-            if not refusal.is_lock:
-                log.warning("object on hold", entity=entity, because=failure)
-                await push_store.hold(self._connection, entity, HOLD_SECONDS, failure)
+        if refusal.code in WRONG_OBJECT:
+            await self._hold(rows, failure)
+        elif refusal.is_lock:
             await self._write_down([Judged(row=row, outcome=Outcome.AGAIN, failure=failure) for row in rows])
         elif len(rows) == 1:
             await self._write_down([Judged(row=rows[0], outcome=Outcome.REFUSED, failure=failure)])
@@ -173,6 +175,12 @@ class PushRound:
                 await self._pace()
                 for start in range(0, len(half), self._sizes.chunk_rows):
                     await self._send_all(half[start : start + self._sizes.chunk_rows], is_bulk=False)
+
+    async def _hold(self, rows: Sequence[TakenRow], failure: str) -> None:
+        """Send nothing of the rows' object for a while: no other row of it would do better."""
+        log.warning("object on hold", entity=rows[0].entity, because=failure)
+        await push_store.hold(self._connection, rows[0].entity, HOLD_SECONDS, failure)
+        await self._write_down([Judged(row=row, outcome=Outcome.AGAIN, failure=failure) for row in rows])
 
     async def _write_down(self, judged: Sequence[Judged]) -> None:
         seconds = [retry_seconds(one.row.attempts, self._jitter()) for one in judged]

@@ -4,7 +4,6 @@ from datetime import date
 
 import pytest
 
-from fakturo.engine.payer_rating import payer_rating
 from fakturo.schemas.salesforce.written_fields import ACCOUNT, INVOICE
 from tests.consumers.crm_sync.conftest import UNITED, Desk, invoice, item
 
@@ -133,14 +132,3 @@ async def test_an_account_row_that_says_the_same_is_not_sent_again(desk: Desk) -
     await desk.hand_in(desk.kpi("mrr", "now", "80.00"), desk.account(hours=1))
     assert await desk.connection.fetchval("SELECT count(*) FROM crm_sync.written WHERE dirty") == 0
     assert await desk.connection.fetchval(f"SELECT count(*) FROM crm_sync.written WHERE entity = '{INVOICE}'") == 0
-
-
-@pytest.mark.parametrize(
-    ("percent", "letter"),
-    [("100", "A"), ("95", "A"), ("94.99", "B"), ("85", "B"), ("70", "C"), ("50", "D"), ("49.9", "E"), ("-3", "E")],
-)
-def test_the_payer_rating_is_the_best_letter_whose_percentage_is_reached(percent: str, letter: str) -> None:
-    from decimal import Decimal
-
-    assert payer_rating(Decimal(percent)) == letter
-    assert payer_rating(None) is None

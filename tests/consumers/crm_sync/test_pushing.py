@@ -170,6 +170,15 @@ async def test_an_object_that_the_org_does_not_know_is_put_on_hold_and_the_other
     assert await push_store.holds(desk.connection) == {}
 
 
+async def test_a_field_that_every_row_is_refused_for_puts_the_object_on_hold(desk: Desk, org: FakeOrg) -> None:
+    await desk.hand_in(desk.account(), desk.finalized(invoice()), desk.finalized(invoice("in-2")))
+    for name in ("in-1", "in-2"):
+        org.refusals[name] = [("INVALID_FIELD", "No such column 'Notes__c' on sobject of type Fakturo_Invoice__c")]
+    await push(desk, org)
+    assert "No such column 'Notes__c'" in (await push_store.holds(desk.connection))[INVOICE]
+    assert await desk.connection.fetchval("SELECT count(*) FROM crm_sync.written WHERE refused") == 0
+
+
 async def test_an_outage_in_the_middle_leaves_the_rest_to_be_sent(desk: Desk, org: FakeOrg) -> None:
     lines = tuple(line(f"lin-{number}", 1) for number in range(5))
     await desk.hand_in(desk.account(), desk.finalized(invoice(lines=lines)))
@@ -231,6 +240,17 @@ async def test_a_line_that_a_draft_lost_leaves_the_org(desk: Desk, org: FakeOrg)
     await desk.hand_in(desk.finalized(invoice(lines=lines[:1])))
     await push(desk, org)
     assert list(org.records[INVOICE_LINE]) == ["lin-1"]
+    assert await dirty(desk) == []
+
+
+async def test_a_draft_that_was_dropped_leaves_the_org_with_its_lines(desk: Desk, org: FakeOrg) -> None:
+    draft = invoice(number=None, status="draft")
+    dropped = invoice(number=None, status="draft", total_minor=0, lines=())
+    await desk.hand_in(desk.account(), desk.document(invoices.INVOICE_DRAFTED, draft, ":1"))
+    await push(desk, org)
+    await desk.hand_in(desk.document(invoices.INVOICE_DRAFTED, dropped, ":2"))
+    await push(desk, org)
+    assert (org.records[INVOICE], org.records[INVOICE_LINE]) == ({}, {})
     assert await dirty(desk) == []
 
 
