@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from fakturo.cli.sandbox.metadata import Field, SObject
+from fakturo.cli.sandbox.stamp_order import StampOrder
 
 
 class Row(dict[str, Any]):
@@ -66,6 +67,7 @@ class Table(dict[str, Row]):
         self.last_number = 0
         self.auto_numbers: dict[str, int] = {}
         self.indexes: dict[str, Index] = {}
+        self._by_stamp: StampOrder | None = None
         self.index_fields()
 
     def put(self, record_id: str, row: Row | None) -> Row | None:
@@ -76,6 +78,8 @@ class Table(dict[str, Row]):
                 index.drop(before)
             if row is not None:
                 index.add(row)
+        if self._by_stamp is not None and row is not None and _stamp(row) != _stamp(before):
+            self._by_stamp.add(row)
         if row is None:
             self.pop(record_id, None)
         else:
@@ -92,9 +96,19 @@ class Table(dict[str, Row]):
         for name in self.indexes.keys() - self.entity.fields.keys():
             del self.indexes[name]
 
+    def by_stamp(self) -> StampOrder:
+        """Return the rows in the order of their SystemModstamp; built when it is first asked for."""
+        if self._by_stamp is None or self._by_stamp.worn(len(self)):
+            self._by_stamp = StampOrder(self.values())
+        return self._by_stamp
+
     def live(self) -> Iterable[Row]:
         """Return the rows that are not deleted."""
         return (row for row in self.values() if not row["IsDeleted"])
+
+
+def _stamp(row: Row | None) -> str | None:
+    return None if row is None else row["SystemModstamp"]
 
 
 def total(rows: Iterable[Row], name: str) -> Decimal:

@@ -5,7 +5,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fakturo.cli.sandbox.metadata import Field
@@ -67,6 +67,7 @@ def write(org: SandboxOrg, kind: str, which: int) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@example([("delete", 0, 0), ("erase", 0, 0), ("flash", 0, 0)], 0, 0, True)
 @given(WRITES, st.integers(0, 3), st.integers(-2, 6), st.booleans())
 def test_an_index_finds_what_every_row_would(
     writes: list[tuple[str, int, int]], asked_after: int, at: int, deleted: bool
