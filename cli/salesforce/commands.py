@@ -1,6 +1,6 @@
 """`fakturo salesforce ...` as typer sees it: options here, the work in a file of its own.
 
-Place     cli/commands.py -> [this] -> check_org, setup, parked and others of this folder.
+Place     cli/commands.py -> [this] -> resync, drift, check_org, setup, parked.
 """
 
 from pathlib import Path
@@ -15,6 +15,33 @@ HomeOption = Annotated[
     Path, typer.Option("--home", envvar="FAKTURO_HOME", help="Where the embedded stack keeps its books and logs.")
 ]
 HOME = Path(".fakturo")
+
+
+Entities = Annotated[
+    list[str] | None, typer.Option("--entity", help="Only this object; may be given again. Else those of the profile.")
+]
+
+
+@salesforce.command()
+def resync(
+    entity: Entities = None,
+    ids: Annotated[list[str] | None, typer.Option("--ids", help="Only these records, A,B; may be given again.")] = None,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the bridge to read records, or whole objects, again."""
+    from fakturo.cli.salesforce.resync import ask_resync
+
+    named = [one.strip() for part in ids or () for one in part.split(",") if one.strip()]
+    raise typer.Exit(ask_resync(home, entity or (), named, as_json=as_json))
+
+
+@salesforce.command()
+def drift(entity: Entities = None, home: HomeOption = HOME, as_json: AsJson = False) -> None:
+    """Compare the org with the book, field by field; exit 1 where they differ."""
+    from fakturo.cli.salesforce.drift import show_drift
+
+    raise typer.Exit(show_drift(home, entity or (), as_json=as_json))
 
 
 @salesforce.command()

@@ -72,7 +72,7 @@ async def changes(settings: Settings) -> list[ChangeRecord]:
 
 
 async def changes_when(settings: Settings, count: int, *, kind: str = "SYNC") -> list[ChangeRecord]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = await changes(settings)
             if sum(one.changeType == kind for one in found) >= count:
