@@ -137,7 +137,7 @@ async def test_the_org_ends_equal_to_the_book_after_every_fault(
     ):
         # Each round is a process of its own: killed in the middle, with its work half done.
         await _in_loop(sandbox, lambda org, wanted=wanted: org.faults.apply(wanted))
-        async with pushing(database_url, salesforce, Sizes(chunk_rows=5, bulk_above=6, bulk_rows=9)):
+        async with pushing(database_url, salesforce, Sizes(chunk_rows=3, bulk_above=4, bulk_rows=9)):
             await asyncio.sleep(0.3 + 0.1 * round_number)
     await folding
     await _in_loop(sandbox, lambda org: org.faults.clear())
@@ -174,6 +174,28 @@ async def test_our_writes_are_named_in_what_the_org_tells_and_only_our_fields_ch
     assert {one.client for one in told} == {"fakturo"}
     changed = {name for one in told for change in one.changes for name in change.changed}
     assert {name for name in changed if name.endswith("__c")} == {"Fakturo_Currency__c", "Fakturo_MRR__c"}
+
+
+async def test_many_accounts_invoices_and_lines_go_in_bulk_jobs(
+    desk: Desk, database_url: str, sandbox: ThreadedSandbox
+) -> None:
+    ids = await _in_loop(sandbox, lambda org: accounts(org, 8))
+    told: list[Any] = []
+    await _in_loop(sandbox, lambda org: org.listeners.append(told.append))
+    await book_a_year(desk, ids, seed=8)
+    async with pushing(database_url, settings_of(sandbox), Sizes(bulk_above=3)):
+        await settled(desk.connection)
+    assert {change.entity for one in told if one.api == "bulk" for change in one.changes} == {
+        ACCOUNT,
+        INVOICE,
+        INVOICE_LINE,
+    }
+    org = Org(settings_of(sandbox))
+    await org.open()
+    found = await compare(desk.connection, org)
+    await org.close()
+    assert found.differences == []
+    assert [counts["compared"] for counts in found.counts.values()] == [8, 24, 48]
 
 
 async def test_what_a_person_deleted_is_made_again(desk: Desk, database_url: str, sandbox: ThreadedSandbox) -> None:
