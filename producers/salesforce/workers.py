@@ -23,7 +23,7 @@ from fakturo.producers.salesforce.resync import ResyncWorker
 
 WORLD = (OSError, TimeoutError, KafkaError, OrgFault)
 PAUSE_SECONDS = (0.5, 60.0)
-LONG_SECONDS = 300.0
+LONG_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
