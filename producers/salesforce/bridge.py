@@ -35,7 +35,7 @@ from fakturo.producers.salesforce.publishing import Fenced, PositionedPublisher,
 from fakturo.producers.salesforce.stream import Pauses, Stream
 from fakturo.producers.salesforce.stream_session import Tempo
 from fakturo.producers.salesforce.tasks import end_tasks, run_together
-from fakturo.producers.salesforce.workers import rereading_workers, transactional_id
+from fakturo.producers.salesforce.workers import PARTS, rereading_workers, transactional_id
 
 LEASE_SECONDS = 1.0
 TICK_SECONDS = 1.0
@@ -128,14 +128,14 @@ class Bridge:
         self._is_second, self._waiting, self.has_lease = False, "", True
 
     async def _work(self, org: Org, connection: asyncpg.Connection) -> None:
-        name = transactional_id(org.org_id, self._salesforce.channel, "stream")
-        publisher = PositionedPublisher(self._settings, name, on_waiting=self._kafka_is_away)
+        publishers = {part: self._publisher(org, part) for part in PARTS}
         try:
-            position = _position_of(await publisher.open())
+            await asyncio.gather(*(publisher.fence() for publisher in publishers.values()))
+            position = _position_of(await publishers["stream"].open())
             log.info("the bridge works", org=org.org_id, channel=self._salesforce.channel, is_new=position is None)
             stream = Stream(
                 org,
-                publisher,
+                publishers["stream"],
                 self.progress,
                 position,
                 partitions=self._settings.partitions,
@@ -143,10 +143,14 @@ class Bridge:
                 tempo=self._tempo,
                 pauses=self._pauses,
             )
-            workers = rereading_workers(self._settings, org, self.progress, self._entities)
+            workers = rereading_workers(self._settings, org, self.progress, self._entities, publishers)
             await run_together([stream.run(), self._keep_lease(connection), self._keep_limits(org), *workers])
         finally:
-            await publisher.close()
+            await asyncio.gather(*(publisher.close() for publisher in publishers.values()))
+
+    def _publisher(self, org: Org, part: str) -> PositionedPublisher:
+        name = transactional_id(org.org_id, self._salesforce.channel, part)
+        return PositionedPublisher(self._settings, name, on_waiting=self._kafka_is_away)
 
     async def _keep_lease(self, connection: asyncpg.Connection) -> None:
         while True:

@@ -12,6 +12,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -30,6 +31,7 @@ MARK_HEADER = "fakturo-mark"
 START_SECONDS_MAX = 20.0
 PUBLISH_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 3.0
+ABORT_SECONDS_MAX = 2.0
 BACKOFF_SECONDS = (0.1, 5.0)
 WORLD = (OSError, TimeoutError, KafkaError)
 
@@ -71,6 +73,26 @@ class PositionedPublisher:
         self._tries = 0
         self._known_mark: bytes | None = None
         self._producer: AIOKafkaProducer | None = None
+        self._is_fresh = False
+
+    async def fence(self) -> None:
+        """Fence a predecessor and end its transaction, without reading; `open` goes on from here.
+
+        Where several publishers share the topic of their positions, all fence before one reads: an open transaction of
+        any of them holds back every reader of committed records.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: the broker can't be reached; call again.
+        """
+        await self.close()
+        producer = make_producer(self._settings.kafka, transactional_id=self.transactional_id)
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                await producer.start()
+        except BaseException:
+            await stop_producer(producer, seconds=STOP_SECONDS_MAX)
+            raise
+        self._producer, self._is_fresh = producer, True
 
     async def open(self) -> bytes | None:
         """Start: fence a predecessor, end its transaction; return the position it left, None where none was written.
@@ -112,16 +134,15 @@ class PositionedPublisher:
             await stop_producer(producer, seconds=STOP_SECONDS_MAX)
 
     async def _start(self) -> ConsumerRecord | None:
-        producer = make_producer(self._settings.kafka, transactional_id=self.transactional_id)
+        if self._producer is None or not self._is_fresh:
+            await self.fence()
+        place = TopicPartition(self._settings.topic_prefix + SF_PROGRESS.name, PARTITION)
         try:
-            async with asyncio.timeout(START_SECONDS_MAX):
-                await producer.start()
-            place = TopicPartition(self._settings.topic_prefix + SF_PROGRESS.name, PARTITION)
             last = await read_last_record(self._settings, place, self.transactional_id.encode())
         except BaseException:
-            await stop_producer(producer, seconds=STOP_SECONDS_MAX)
+            await self.close()
             raise
-        self._producer = producer
+        self._is_fresh = False
         return last
 
     async def _was_committed(self, mark: bytes) -> bool:
@@ -148,8 +169,15 @@ class PositionedPublisher:
             await self.close()
             raise KafkaError(f"the producer is in no state to publish: {error}") from error
         except BaseException:
-            await self.close()
+            await self._abandon(producer)
             raise
+
+    async def _abandon(self, producer: AIOKafkaProducer) -> None:
+        """End a transaction whose outcome is unknown at once where that is possible: it holds back other readers."""
+        with suppress(KafkaError, OSError, TimeoutError, AssertionError):
+            async with asyncio.timeout(ABORT_SECONDS_MAX):
+                await producer.abort_transaction()
+        await self.close()
 
     async def _commit(
         self, producer: AIOKafkaProducer, records: Sequence[Outgoing], position: bytes, mark: bytes

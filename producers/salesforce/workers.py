@@ -7,7 +7,7 @@ Faults    what goes away by itself is waited for here, so that a REST API that i
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -25,6 +25,9 @@ WORLD = (OSError, TimeoutError, KafkaError, OrgFault)
 PAUSE_SECONDS = (0.5, 60.0)
 LONG_SECONDS = 60.0
 
+PARTS = ("stream", "resync", "reconcile")
+"""Who publishes under a transactional id, and with a position, of its own."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -34,19 +37,20 @@ def transactional_id(org_id: str, channel: str, part: str) -> str:
 
 
 def rereading_workers(
-    settings: Settings, org: Org, progress: StreamProgress, entities: Sequence[str]
+    settings: Settings,
+    org: Org,
+    progress: StreamProgress,
+    entities: Sequence[str],
+    publishers: Mapping[str, PositionedPublisher],
 ) -> list[Coroutine[Any, Any, None]]:
     """Return what answers requests to read again and what looks for changes that no event told, ready to be awaited."""
-
-    def publisher(part: str) -> PositionedPublisher:
-        return PositionedPublisher(settings, transactional_id(org.org_id, org.settings.channel, part))
 
     def passed_ms() -> int | None:
         return progress.passed_ms
 
-    resync = ResyncWorker(settings, org, publisher("resync"), passed_ms=passed_ms)
+    resync = ResyncWorker(settings, org, publishers["resync"], passed_ms=passed_ms)
     reconciler = Reconciler(
-        settings, org, publisher("reconcile"), entities, passed_ms=passed_ms, is_busy_with=resync.is_busy_with
+        settings, org, publishers["reconcile"], entities, passed_ms=passed_ms, is_busy_with=resync.is_busy_with
     )
     return [keep_running("resync", resync.run), keep_running("reconciliation", reconciler.run)]
 

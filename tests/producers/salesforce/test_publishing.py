@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
+from fakturo.consumers.runtime.record_batches import send_batches
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.topic_admin import apply_topics, partition_count
 from fakturo.producers.salesforce.publishing import Fenced, Outgoing, PositionedPublisher, RecordRefused
@@ -176,3 +177,19 @@ def test_a_resync_request_survives_its_record() -> None:
 
 def test_the_bridges_own_topics_have_one_partition_whatever_the_others_have(settings: Settings) -> None:
     assert [partition_count(topic, settings) for topic in (SF_RESYNC, SF_PROGRESS, SF_ACCOUNT)] == [1, 1, 2]
+
+
+async def test_a_killed_neighbours_open_transaction_holds_up_nobody_once_all_have_fenced(topics: Settings) -> None:
+    killed = PositionedPublisher(topics, f"{ID}.killed")
+    await killed.open()
+    await killed._producer.begin_transaction()
+    batches = killed._batches(killed._producer, [account("never seen")], b"1", b"mark")
+    await send_batches(killed._producer, batches)  # and no commit: the process is gone
+    stream, successor = PositionedPublisher(topics, ID), PositionedPublisher(topics, f"{ID}.killed")
+    await asyncio.gather(stream.fence(), successor.fence())
+    async with asyncio.timeout(10):
+        assert await stream.open() is None
+        assert await successor.open() is None
+    for publisher in (killed, stream, successor):
+        await publisher.close()
+    assert await bodies(topics) == []
