@@ -128,8 +128,7 @@ def instant_soql(milliseconds: int) -> str:
 def _reader(field: Mapping[str, Any]) -> Reader:
     kind = field["type"]
     if kind in DECIMALS:
-        # Coordinates are measured: as many digits as there are, as the stream tells them.
-        scale = None if field.get("compoundFieldName") else field.get("scale")
+        scale = field.get("scale")
         return lambda told: decimal_text(Decimal(str(told)), scale)
     return _READERS.get(kind, str)
 

@@ -91,7 +91,7 @@ def test_a_row_of_rest_and_one_of_bulk_say_the_same(row: dict[str, Any]) -> None
             "IsDeleted": False,
             "Name": "Käse",
             "BillingAddress.Street": "Allee 1",
-            "BillingAddress.Latitude": "47.25",
+            "BillingAddress.Latitude": "47.250000000000000",
             "AnnualRevenue": "1000000",
             "Rate__c": "7.700",
             "Since__c": "2026-11-01",
