@@ -52,6 +52,7 @@ bench: setup  ## events a second, memory and the stock baselines, in one run
 	$(BIN)/fakturo bench year
 	$(BIN)/fakturo bench invoices
 	$(BIN)/fakturo bench simulate
+	$(BIN)/fakturo bench salesforce
 
 golden: setup  ## write the golden files anew; look at the difference before you commit
 	$(BIN)/python -m tests.golden

@@ -6,6 +6,8 @@ Place     started by a deployment, by `fakturo up` or `demo`; reads its settings
 import asyncio
 import importlib
 
+import uvloop
+
 from fakturo.consumers.runtime.errors import SettingsFault
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings, load_salesforce_settings
 from fakturo.consumers.runtime.settings import Settings, load_settings
@@ -65,4 +67,4 @@ def _run_bridge(settings: Settings) -> int:
 
     salesforce = load_salesforce_settings()
     entities = salesforce_entities(settings, salesforce)
-    return asyncio.run(run_salesforce(settings, salesforce, entities))
+    return uvloop.run(run_salesforce(settings, salesforce, entities))

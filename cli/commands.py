@@ -332,6 +332,18 @@ def bench_invoices(
     raise typer.Exit(run_bench(seconds=seconds, as_json=as_json))
 
 
+@bench.command("salesforce")
+def bench_salesforce(
+    events: Annotated[int, typer.Option(min=1, help="How many change events the bus is filled with.")] = 50_000,
+    rows: Annotated[int, typer.Option(min=1_000, help="How many order items are read whole.")] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the Salesforce bridge beside the bare decode, a change's way to its subscription, and a snapshot."""
+    from fakturo.cli.bench.salesforce import run_bench
+
+    raise typer.Exit(run_bench(events, rows, as_json=as_json))
+
+
 @bench.command("simulate")
 def bench_simulate(as_json: AsJson = False) -> None:
     """Measure `fakturo simulate` over the flights year."""

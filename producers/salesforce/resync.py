@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.metrics import BRIDGE_RESYNC_PENDING, BRIDGE_RESYNC_REFUSED, BRIDGE_ROWS_READ
 from fakturo.consumers.runtime.salesforce.errors import OrgRefused
 from fakturo.consumers.runtime.salesforce.org import Org
@@ -121,12 +122,13 @@ class ResyncWorker:
         return position
 
     def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # requests older than the topic keeps were answered, or nobody was there
         )
+        return pace_fetches(consumer)
 
     async def _take(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
         """Take what is asked; wait for it where there is nothing else to do."""

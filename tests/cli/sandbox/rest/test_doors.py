@@ -93,3 +93,18 @@ def test_a_zip_is_deployed_and_what_is_wrong_is_named(client: Client) -> None:
     assert client.read("Account", client.create("Account", Name="a"))["Zip__c"] is False
     wrong = client.session.post(f"{client.url}/sandbox/deploy", data=b"no zip")
     assert (wrong.status_code, wrong.json()["error"]) == (400, "the body: this is no zip file")
+
+
+def test_many_rows_are_put_at_once_and_found_like_any_others(client: Client) -> None:
+    first = client.create("Account", Name="first")
+    told = client.call("POST", "/sandbox/rows", {"object": "Account", "count": 2_500, "values": {"Name": "many"}}).json()
+    assert told["put"] == 2_500
+    assert client.read("Account", told["lastId"])["Name"] == "many"
+    found = client.call("GET", "query?q=SELECT+COUNT()+FROM+Account+WHERE+Name='many'").json()
+    assert found["totalSize"] == 2_500
+    assert first < told["firstId"] < told["lastId"] < client.create("Account", Name="after")
+
+
+def test_rows_of_no_object_or_no_number_are_refused(client: Client) -> None:
+    for body in ({"object": "Nothing", "count": 1, "values": {}}, {"object": "Account", "count": 0, "values": {}}):
+        assert client.call("POST", "/sandbox/rows", body).status_code == 400
