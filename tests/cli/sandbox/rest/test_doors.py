@@ -97,7 +97,9 @@ def test_a_zip_is_deployed_and_what_is_wrong_is_named(client: Client) -> None:
 
 def test_many_rows_are_put_at_once_and_found_like_any_others(client: Client) -> None:
     first = client.create("Account", Name="first")
-    told = client.call("POST", "/sandbox/rows", {"object": "Account", "count": 2_500, "values": {"Name": "many"}}).json()
+    told = client.call(
+        "POST", "/sandbox/rows", {"object": "Account", "count": 2_500, "values": {"Name": "many"}}
+    ).json()
     assert told["put"] == 2_500
     assert client.read("Account", told["lastId"])["Name"] == "many"
     found = client.call("GET", "query?q=SELECT+COUNT()+FROM+Account+WHERE+Name='many'").json()
