@@ -42,7 +42,7 @@ test-kafka: setup  ## the integration and storm suites on a real Apache Kafka (J
 	$(BIN)/python -m fakturo.cli.stack.kafka --fetch
 	FAKTURO_TEST_BROKER=apache $(PYTEST) -s tests/integration tests/storm
 
-storm: setup  ## 100,000 events, 40 kills and stops: the books equal the calm run's
+storm: setup  ## 100,000 events, 54 kills and stops: the books equal the calm run's
 	$(BIN)/python -m fakturo.cli.stack.kafka --fetch
 	FAKTURO_TEST_BROKER=apache $(PYTEST) -s -m storm tests/storm $(STORM)
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import asyncpg
 import structlog
@@ -34,6 +34,7 @@ from fakturo.schemas.salesforce.written_fields import WRITTEN_OBJECTS
 
 LOCK = "fakturo crm_sync pusher"
 API_CALLS = "DailyApiRequests"
+FIRST_PAUSE_SECONDS = 0.5
 TROUBLE_SECONDS_MAX = 300.0
 """How long rows may stand still before `/readyz` says so."""
 
@@ -93,21 +94,21 @@ class Pusher:
     async def run(self) -> None:
         """Push until cancelled."""
         initialise_metrics()
-        pause = 0.5
+        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 await self._session()
             except OrgFault as fault:
-                self._in_trouble(str(fault))
+                says = str(fault)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if not is_transient(error):
                     raise
-                self._in_trouble(f"the database: {type(error).__name__}: {error}")
-            else:
-                pause = 0.5
-                continue
+                says = f"the database: {type(error).__name__}: {error}"
+            # Only trouble that goes on lengthens the pause; all was well since the last otherwise.
+            is_new = self._trouble_since is None
+            pause = FIRST_PAUSE_SECONDS if is_new else min(pause * 2, self._rests.trouble_max)
+            self._in_trouble(says)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-            pause = min(pause * 2, self._rests.trouble_max)
 
     async def check(self) -> tuple[bool, str]:
         """Return whether rows get to the org, with a sentence."""
@@ -117,7 +118,7 @@ class Pusher:
         seconds = time.monotonic() - since
         return seconds <= TROUBLE_SECONDS_MAX, f"for {seconds:.0f} s: {self._says}"
 
-    async def _session(self) -> None:
+    async def _session(self) -> NoReturn:
         """Push on one connection for as long as it, and the org, do well."""
         connection = await asyncpg.connect(
             driver_url(self._settings.database_url),
@@ -138,13 +139,13 @@ class Pusher:
             with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await connection.close(timeout=CONNECT_SECONDS_MAX)
 
-    async def _without_org(self, connection: asyncpg.Connection) -> None:
+    async def _without_org(self, connection: asyncpg.Connection) -> NoReturn:
         while True:
             await self._show(connection)
             self._well("no org is set (FAKTURO_SALESFORCE_LOGIN_URL): what it would hold is kept, and not sent")
             await asyncio.sleep(self._rests.gauges)
 
-    async def _with_org(self, connection: asyncpg.Connection, salesforce: SalesforceSettings) -> None:
+    async def _with_org(self, connection: asyncpg.Connection, salesforce: SalesforceSettings) -> NoReturn:
         org = self._make_org(salesforce)
         try:
             await org.open()

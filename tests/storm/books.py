@@ -21,7 +21,8 @@ SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AN
 
 _TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname IN ('usage', 'invoicing', 'ledger', 'kpi') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ WHERE n.nspname IN ('usage', 'invoicing', 'ledger', 'kpi', 'crm_sync')
+   AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 """
 
 
@@ -81,9 +82,10 @@ def _query(table: Table) -> str:
     """Return the statement that gives the compared columns, rows in the order of all of them."""
     columns = ", ".join(_expression(table, column) for column in table.columns)
     places = ", ".join(str(number) for number in range(1, len(table.columns) + 1))
-    return f"SELECT {columns} FROM {table.name} ORDER BY {places}"
+    where = f" WHERE {table.where}" if table.where else ""
+    return f"SELECT {columns} FROM {table.name}{where} ORDER BY {places}"
 
 
 def _expression(table: Table, column: str) -> str:
     without = "".join(f" - '{key}'" for key in table.without.get(column, ()))
-    return f'"{column}"{without}'
+    return f'"{column}"::jsonb{without}' if without else f'"{column}"'

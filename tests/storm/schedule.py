@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi")
+AGENTS = ("contracts", "usage", "invoicing", "ledger", "kpi", "crm_sync", "crm_feed")
 INSTANCES = ("0", "1")
 WORKERS = tuple(f"{agent}/{instance}" for agent in AGENTS for instance in INSTANCES)
 RELAYS = tuple(f"relay/{instance}" for instance in INSTANCES)
@@ -39,11 +39,14 @@ Blow = tuple[str, Kind]
 
 
 def whole_system() -> list[Blow]:
-    """Return the blows of the storm, the most important first: 46 of them."""
+    """Return the blows of the storm, the most important first: 54 of them."""
     blows = [(BROKER, Kind.KILL)] * 3 + [(DATABASE, Kind.KILL)] * 3
     blows += [(name, kind) for kind in (Kind.KILL, Kind.STOP) for name in (*WORKERS, *RELAYS)]
-    blows += [(name, Kind.FREEZE) for name in (WORKERS[0], WORKERS[3], WORKERS[4], WORKERS[7], WORKERS[8], RELAYS[0])]
-    blows += [(name, Kind.KILL) for name in WORKERS[:8]]
+    zombies = (*(f"{agent}/{INSTANCES[place % 2]}" for place, agent in enumerate(AGENTS)), RELAYS[0])
+    blows += [(name, Kind.FREEZE) for name in zombies]
+    blows += [
+        (name, Kind.KILL) for name in ("invoicing/0", "ledger/1", "kpi/0", "crm_sync/0", "crm_sync/1", "crm_feed/0")
+    ]
     return [*blows, (DATABASE, Kind.STOP), (RELAYS[1], Kind.KILL)]
 
 

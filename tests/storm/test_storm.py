@@ -1,7 +1,8 @@
 """The storm: the books after at least 40 kills and stops are, byte for byte, those of a calm run.
 
 Input     the first 100,000 flights of 2013 with contracts, payments, requests (asked.py) and the daily clock, on a real
-          Apache Kafka and a Postgres that syncs; two workers an agent, two relays.
+          Apache Kafka and a Postgres that syncs; two workers an agent, two relays. For crm_feed another connector's
+          topic (foreign.py), for crm_sync an org (org.py).
 Settings  FAKTURO_STORM_SEED (printed), FAKTURO_STORM_EVENTS, FAKTURO_STORM_KILLS.
 Account   printed as it goes: `make storm`.
 """
@@ -10,8 +11,9 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from fakturo.producers.simulate.year import YEAR_STARTS_AT, publish_contracts
 from fakturo.schemas.events.invoices import CREDIT_NOTE_ISSUED, INVOICE_FINALIZED
 from fakturo.schemas.events.requests import CREDIT_NOTE_REQUESTED, INVOICE_VOID_REQUESTED, INVOICE_WRITE_OFF_REQUESTED
 from fakturo.schemas.topics import INVOICES, OUTPUT_TOPICS
+from tests.storm import foreign, org
 from tests.storm.asked import requests
 from tests.storm.books import compare, dump, fingerprint, undecided
 from tests.storm.breaker import Breaker, tally
@@ -35,6 +38,7 @@ from tests.storm.flow import OPEN, Channel, Gate, flow_until
 from tests.storm.reader import Seen, read_all
 from tests.storm.rig import PARTITIONS, SESSION_SECONDS, Rig, agent_commands
 from tests.storm.schedule import BROKER, DATABASE, RELAYS, WORKERS, Strike, plan, whole_system
+from tests.storm.settling import unread, unsent, until_none
 
 pytestmark = pytest.mark.storm
 
@@ -58,6 +62,7 @@ SELECT (SELECT count(*) FROM runtime.outbox) AS outbox, (SELECT count(*) FROM ru
        (SELECT count(*) FROM runtime.dead_letter) AS dead_letters,
        (SELECT count(*) FROM usage.event WHERE late) AS late_events,
        (SELECT count(*) FROM usage.event) AS events,
+       (SELECT count(*) FROM crm_sync.written WHERE dirty) AS unsent,
        (SELECT coalesce(sum(amount_minor), 0) FROM ledger.line) AS imbalance_minor
 """
 
@@ -74,6 +79,8 @@ class Outcome:
     seconds: float
     breaker: Breaker
     verified: Verification
+    of_org: list[str] = field(default_factory=list)
+    of_feed: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +108,14 @@ async def test_the_books_after_a_storm_are_those_of_a_calm_run(
             "dead_letters": 0,
             "late_events": 0,
             "events": EVENTS,
+            "unsent": 0,
             "imbalance_minor": 0,
         }, f"seed {SEED}"
         assert outcome.seen.faults == [], f"seed {SEED}"
         _check_invoices(outcome)
         assert outcome.verified.differences == [], f"seed {SEED}"
+        assert outcome.of_org == [], f"seed {SEED}"
+        assert outcome.of_feed == [], f"seed {SEED}"
     differences = compare(calm.books, storm.books)
     assert differences == [], f"seed {SEED}"
     assert calm.counts["invoicing.invoice"] > 0
@@ -114,27 +124,51 @@ async def test_the_books_after_a_storm_are_those_of_a_calm_run(
     assert calm.counts["invoicing.coupon_use"] > 0
     assert calm.counts["ledger.allocation"] > 0
     assert calm.counts["kpi.value"] > 0
+    assert calm.counts["crm_sync.written"] > calm.counts["invoicing.invoice"]
 
 
 async def _run(name: str, folder: Path, horizon: tuple[datetime, date, datetime], strikes: Sequence[Strike]) -> Outcome:
     began = time.monotonic()
     print(f"\n== {name} run")
-    async with Rig(folder, agent_commands((*WORKERS, *RELAYS)), _environment(horizon[1])) as rig:
-        breaker = Breaker(rig)
-        await rig.start_all()
-        breaker.say("     broker, database, ten workers and two relays are up")
-        await _flow(rig, breaker, horizon, strikes)
-        connection = await rig.connect()
-        try:
-            await settle(connection, {}, horizon[2], patience_seconds=PATIENCE_SECONDS, poll_seconds=0.2)
-            breaker.say("     all is worked off")
-            return await _outcome(rig, connection, breaker, began)
-        finally:
-            await connection.close()
+    with org.airlines_org(folder / "package") as sandbox:
+        environment = _environment(horizon[1]) | org.environment_of(sandbox)
+        async with Rig(folder, agent_commands((*WORKERS, *RELAYS)), environment) as rig:
+            breaker = Breaker(rig)
+            await foreign.create_topic(rig.settings)
+            await rig.start_all()
+            breaker.say(f"     an org, broker, database, {len(WORKERS)} workers and {len(RELAYS)} relays are up")
+            changes = foreign.foreign_changes(horizon[0])
+            await _flow(rig, breaker, horizon, strikes, changes)
+            connection = await rig.connect()
+            try:
+                await _settled(rig, connection, horizon[2], changes)
+                breaker.say("     all is worked off, and the org written")
+                outcome = await _outcome(rig, connection, breaker, began)
+                outcome.of_org = await org.faults_of(connection, sandbox)
+                outcome.of_feed = await foreign.faults_of(rig.settings, changes)
+                breaker.say(f"     org and books {_count(outcome.of_org)}, foreign changes {_count(outcome.of_feed)}")
+                return outcome
+            finally:
+                await connection.close()
+
+
+async def _settled(
+    rig: Rig, connection: asyncpg.Connection, until: datetime, changes: list[foreign.ForeignChange]
+) -> None:
+    """Wait until all is worked off: the foreign topic, our own, and what is to go to the org."""
+    ends = await foreign.ends_of(rig.settings)
+    await until_none(partial(unread, connection, ends), patience_seconds=PATIENCE_SECONDS)
+    await settle(connection, {}, until, patience_seconds=PATIENCE_SECONDS, poll_seconds=0.2)
+    await until_none(partial(foreign.unbooked, connection, changes), patience_seconds=PATIENCE_SECONDS)
+    await until_none(partial(unsent, connection), patience_seconds=PATIENCE_SECONDS)
 
 
 async def _flow(
-    rig: Rig, breaker: Breaker, horizon: tuple[datetime, date, datetime], strikes: Sequence[Strike]
+    rig: Rig,
+    breaker: Breaker,
+    horizon: tuple[datetime, date, datetime],
+    strikes: Sequence[Strike],
+    changes: list[foreign.ForeignChange],
 ) -> None:
     last_at, _, until = horizon
     gate = Gate()
@@ -145,7 +179,7 @@ async def _flow(
     flow = flow_until(
         channel, rig.settings, events=EVENTS, until=until, on_progress=breaker.count_sent, requests=requests()
     )
-    flowing = asyncio.create_task(flow)
+    flowing = asyncio.gather(flow, foreign.tell(channel, changes))
     try:
         for strike in strikes:
             gate.open_until(_released(strike.number / len(strikes), last_at, until))
@@ -153,8 +187,9 @@ async def _flow(
             await breaker.strike(strike)
         gate.open_until(OPEN)
         await breaker.recovered()
-        flights, payments = await flowing
-        breaker.say(f"     {flights:,} flights and {payments} payments sent, {channel.repeated} sends repeated")
+        (flights, payments), told = await flowing
+        breaker.say(f"     {flights:,} flights, {payments} payments, {told:,} foreign changes sent")
+        breaker.say(f"     {channel.repeated} sends repeated")
     finally:
         flowing.cancel()
         await breaker.stop()
@@ -200,6 +235,7 @@ def _environment(billing_until: date) -> dict[str, str]:
         "FAKTURO_SELLER_NAME": "Port Airports of New York",
         "FAKTURO_SELLER_TIMEZONE": "America/New_York",
         "FAKTURO_INVOICE_SERIES": "INV",
+        "FAKTURO_CRM_TOPICS": foreign.TOPIC,
     }
 
 
@@ -229,12 +265,20 @@ def _print_totals(calm: Outcome, storm: Outcome) -> None:
     print(f"repeats and holes calm {len(calm.seen.faults)}, storm {len(storm.seen.faults)}")
     for fault in (*calm.seen.faults[:FAULTS_SHOWN], *storm.seen.faults[:FAULTS_SHOWN]):
         print(f"                  {fault}")
+    print(f"org and books     calm {_count(calm.of_org)}, storm {_count(storm.of_org)}")
+    print(f"foreign changes   calm {_count(calm.of_feed)}, storm {_count(storm.of_feed)}")
+    for fault in (*calm.of_org, *storm.of_org, *calm.of_feed, *storm.of_feed)[:FAULTS_SHOWN]:
+        print(f"                  {fault}")
     print(f"left              calm {calm.left}\n                  storm {storm.left}")
     print(f"verify            calm {_verdict(calm)}, storm {_verdict(storm)}")
     print(f"sha256 of books   calm {fingerprint(calm.books)}\n                  storm {fingerprint(storm.books)}")
     for difference in compare(calm.books, storm.books):
         print(f"-- {difference.table}")
         print("\n".join(difference.lines))
+
+
+def _count(faults: list[str]) -> str:
+    return f"{len(faults)} differ" if faults else "equal"
 
 
 def _verdict(outcome: Outcome) -> str:

@@ -1,19 +1,21 @@
 """The pusher as it runs beside the agent: alone, patient, within the day's calls."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from fakturo.consumers.crm_sync import pusher as pusher_module
 from fakturo.consumers.crm_sync.pace import pause_seconds
 from fakturo.consumers.crm_sync.pusher import Pusher, Rests
 from fakturo.consumers.runtime.salesforce.errors import AuthenticationRefused, OrgUnavailable
 from fakturo.consumers.runtime.salesforce.limits import ApiUsage
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 from fakturo.consumers.runtime.settings import Settings
-from fakturo.schemas.salesforce.written_fields import INVOICE, INVOICE_LINE
+from fakturo.schemas.salesforce.written_fields import ACCOUNT, INVOICE, INVOICE_LINE
 from tests.consumers.crm_sync.conftest import UNITED, Desk, invoice
 from tests.consumers.crm_sync.fake_org import FakeOrg
 
@@ -28,10 +30,10 @@ def org() -> FakeOrg:
 
 
 @asynccontextmanager
-async def pushing(url: str, org: FakeOrg | None) -> AsyncIterator[Pusher]:
+async def pushing(url: str, org: FakeOrg | None, rests: Rests = QUICK) -> AsyncIterator[Pusher]:
     """Run a pusher until the block is left."""
     settings = Settings(kafka="localhost:9092", DATABASE_URL=url)
-    pusher = Pusher(settings, None if org is None else SALESFORCE, lambda _: org, rests=QUICK)  # type: ignore[arg-type,return-value]
+    pusher = Pusher(settings, None if org is None else SALESFORCE, lambda _: org, rests=rests)  # type: ignore[arg-type,return-value]
     running = asyncio.create_task(pusher.run())
     try:
         yield pusher
@@ -91,6 +93,21 @@ async def test_an_outage_is_waited_out_and_said(desk: Desk, org: FakeOrg, databa
         await desk.hand_in(desk.account(), desk.finalized(invoice()))
         assert "503" in await said(pusher, "SERVER_UNAVAILABLE")
         await until(lambda: org.records[INVOICE_LINE])
+
+
+async def test_an_outage_that_is_over_does_not_lengthen_the_pause_of_the_next(
+    desk: Desk, org: FakeOrg, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Sixteen outages in a row would end in pauses of 0.001 s x 2^16, a minute; apart, each is waited out at once.
+    monkeypatch.setattr(pusher_module, "FIRST_PAUSE_SECONDS", 0.001)
+    patient = dataclasses.replace(QUICK, trouble_max=60)
+    async with pushing(database_url, org, patient) as pusher:
+        await desk.hand_in(desk.account())
+        for number in range(16):
+            org.faults.append(OrgUnavailable("the org does not answer"))
+            await desk.hand_in(desk.kpi("mrr", "now", str(number)))
+            await until(lambda number=number: org.records[ACCOUNT][UNITED].get("Fakturo_MRR__c") == number)
+            await said(pusher, "the org holds")
 
 
 async def test_refused_rights_are_said_and_tried_again(desk: Desk, org: FakeOrg, database_url: str) -> None:
