@@ -153,7 +153,7 @@ def _request(
         answer = response.text
     if response.status_code == 401:
         raise SalesforceExpiredSession("bulk", 401, path, b"")
-    raise fault_of(response.status_code, answer)
+    raise fault_of(response.status_code, answer, (client.session_id,))
 
 
 def _page(client: Salesforce, job_id: str, locator: str, page_rows: int) -> BulkPage:

@@ -6,9 +6,11 @@ OrgFault
 ├── AuthenticationRefused  a new token did not help: an administrator must look
 └── OrgRefused             this call is wrong, with Salesforce's own code: no retry helps (but see `is_lock`)
 Place     transport, tokens and Org -> [this] -> bridge, crm_sync, `fakturo salesforce`.
-Secrets   texts come from the org's answer alone, never from a request or a URL.
+Secrets   texts come from the org's answer alone, never from a request or a URL; what an answer quotes of the
+          request's secrets (a proxy's page may show every header) is cut out before the text is.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from fakturo.consumers.runtime.errors import RuntimeFault
@@ -57,9 +59,12 @@ class OrgRefused(OrgFault):
         return self.code in ("NOT_FOUND", "ENTITY_IS_DELETED", "INVALID_TYPE")
 
 
-def fault_of(status: int, content: Any) -> OrgFault:
-    """Return the fault that an answer with HTTP `status` and body `content` (JSON as Python, or text) means."""
-    code, message = _code_and_message(status, content)
+def fault_of(status: int, content: Any, secrets: Iterable[str] = ()) -> OrgFault:
+    """Return the fault that an answer with HTTP `status` and body `content` (JSON as Python, or text) means.
+
+    Its text quotes none of `secrets`.
+    """
+    code, message = (_quotable(text, secrets) for text in _code_and_message(status, content))
     if code in LIMIT_CODES:
         return AllocationUsedUp(f"{code}: {message}")
     if status == 401:
@@ -75,6 +80,12 @@ def _code_and_message(status: int, content: Any) -> tuple[str, str]:
     if isinstance(first, dict):
         code = first.get("errorCode") or first.get("error") or f"HTTP_{status}"
         message = first.get("message") or first.get("error_description") or "no message"
-        return str(code), str(message)[:TEXT_CHARACTERS_MAX]
+        return str(code), str(message)
     text = first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first or "")
-    return "NOT_FOUND" if status == 404 else f"HTTP_{status}", text.strip()[:TEXT_CHARACTERS_MAX] or "no message"
+    return "NOT_FOUND" if status == 404 else f"HTTP_{status}", text.strip() or "no message"
+
+
+def _quotable(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    return text[:TEXT_CHARACTERS_MAX]

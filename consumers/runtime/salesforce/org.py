@@ -217,7 +217,7 @@ class Org:
             except SalesforceExpiredSession:
                 raise
             except SalesforceError as error:
-                raise fault_of(error.status, error.content) from None
+                raise fault_of(error.status, error.content, (token.access_token,)) from None
 
         return await self._with_session(_work)
 

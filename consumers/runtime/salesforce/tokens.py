@@ -3,11 +3,12 @@
 Place     settings -> [this] -> Org (REST), the bridge's gRPC metadata (`accesstoken`, `instanceurl`, `tenantid`).
 Renewal   Salesforce says no lifetime; a token is good until a call is answered 401. Of several that find it refused at
           once, one asks for the new one and the others take it (`instead_of`).
-Secrets   a token prints as its org; the secret, the key and the token are cut out of every error text.
+Secrets   a token prints as its org; the secret, the assertion and the token are cut out of every error text.
 Source    Salesforce help, "OAuth 2.0 JWT Bearer Flow" and "OAuth 2.0 Client Credentials Flow" (reference, 1.2, 4.1).
 """
 
 import asyncio
+import base64
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import jwt
 import requests
 
-from fakturo.consumers.runtime.salesforce.errors import AuthenticationRefused, OrgFault, OrgUnavailable, fault_of
+from fakturo.consumers.runtime.salesforce.errors import AuthenticationRefused, OrgUnavailable, fault_of
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 from fakturo.consumers.runtime.salesforce.transport import said_of
 from fakturo.schemas.salesforce_ids import long_id
@@ -74,13 +75,9 @@ class TokenProvider:
         except ValueError:
             answer = response.text
         if response.status_code != 200:
-            raise self._without_secrets(fault_of(response.status_code, answer))
+            fault = fault_of(response.status_code, answer, _secrets_of(form, basic))
+            raise fault if isinstance(fault, OrgUnavailable) else AuthenticationRefused(str(fault))
         return _token_of(answer)
-
-    def _without_secrets(self, fault: OrgFault) -> OrgFault:
-        secret = self._settings.client_secret
-        text = str(fault) if secret is None else str(fault).replace(secret.get_secret_value(), "***")
-        return OrgUnavailable(text) if isinstance(fault, OrgUnavailable) else AuthenticationRefused(text)
 
 
 def _grant(settings: SalesforceSettings) -> tuple[dict[str, str], tuple[str, str] | None]:
@@ -89,6 +86,13 @@ def _grant(settings: SalesforceSettings) -> tuple[dict[str, str], tuple[str, str
         return {"grant_type": JWT_GRANT, "assertion": _assertion(settings, settings.private_key_file)}, None
     secret = "" if settings.client_secret is None else settings.client_secret.get_secret_value()
     return {"grant_type": "client_credentials"}, (settings.client_id, secret)
+
+
+def _secrets_of(form: dict[str, str], basic: tuple[str, str] | None) -> tuple[str, ...]:
+    """Return what of the request no error may quote: the assertion, the secret, and the header that holds it."""
+    if basic is None:
+        return (form["assertion"],)
+    return basic[1], base64.b64encode(":".join(basic).encode()).decode()
 
 
 def _assertion(settings: SalesforceSettings, key_file: Path) -> str:

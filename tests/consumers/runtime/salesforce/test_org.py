@@ -102,6 +102,27 @@ async def test_a_refused_login_says_why_without_the_secret(fake: Any) -> None:
     assert SECRET not in said
 
 
+async def test_an_answer_that_quotes_the_request_is_told_without_its_secrets(fake: Any, org: Org) -> None:
+    """As a proxy's page in front of the org does, with every header; the text is cut after the secrets are."""
+
+    def _page(asked: Any) -> tuple[int, dict[str, str], bytes]:
+        return 403, {}, b"x" * 460 + f" {asked.headers['Authorization']} {asked.body.decode()}".encode()
+
+    said = []
+    for path, wanted in (("/query/", org.query("SELECT Id FROM Account")), ("/limits/", None)):
+        fake.answers[path] = _page
+        with pytest.raises(OrgRefused, match=r"\*\*\*") as found:
+            await (rows_of(wanted) if wanted else org.limits())
+        said += traceback.format_exception(found.value)
+    fake.answers["/services/oauth2/token"] = _page
+    with pytest.raises(AuthenticationRefused, match=r"\*\*\*") as refused:
+        await org.token(renew=True)
+    said += traceback.format_exception(refused.value)
+    basic = "Y29uc3VtZXIta2V5OnBsYW50ZWQtc2VjcmV0LTMxNDE="  # consumer-key:planted-secret-3141, RFC 7617
+    found_in = [secret for secret in (SECRET, "token-1", basic[:20]) if secret in "".join(said)]
+    assert found_in == []
+
+
 async def test_calls_that_find_the_token_refused_at_once_renew_it_once(fake: Any, org: Org) -> None:
     fake.answers["/query/"] = lambda asked: (200, {}, page({"Id": "a"}))
     fake.good_tokens.clear()
