@@ -26,7 +26,7 @@ from fakturo.consumers.runtime.salesforce.org import Org
 from fakturo.producers.salesforce.changed_rows import Cursor, changed_rows, has_changed_after
 from fakturo.producers.salesforce.publishing import Outgoing
 from fakturo.producers.salesforce.row_values import ReadRow, RowPlan, instant_soql, plan_rows
-from fakturo.producers.salesforce.settling import hot_version_ms, settled_ms
+from fakturo.producers.salesforce.settling import SETTLE_MS, hot_version_ms, settled_ms
 from fakturo.producers.salesforce.sync_records import outgoing, snapshot_ends, sync_record
 
 PAGE_ROWS = 5_000
@@ -150,8 +150,13 @@ class SnapshotReader:
         return Step(self._records(reading, rows), following)
 
     async def _round_over(self, plan: RowPlan, reading: Reading, until_ms: int) -> Step:
-        """Ask whether anything that was there at the beginning has changed since: then it may not have come yet."""
-        there = f"CreatedDate <= {instant_soql(reading.began_ms)}" if "CreatedDate" in plan.columns else ""
+        """Ask whether anything that was there when the job began has a newer stamp: then it may not have come yet.
+
+        It was there up to the second in which the org was asked, not only up to `began_ms`: what was made just before
+        the stream was opened has neither an event nor, so far, a settled row.
+        """
+        asked_ms = reading.began_ms + SETTLE_MS
+        there = f"CreatedDate <= {instant_soql(asked_ms)}" if "CreatedDate" in plan.columns else ""
         if not await has_changed_after(self._org, plan, until_ms, there):
             return self._ended(reading, [])
         if reading.rounds >= ROUNDS_MAX:

@@ -141,6 +141,17 @@ async def test_what_changes_while_it_is_read_comes_as_it_is_at_the_end(
     assert set(ids) <= set(book.values)
 
 
+async def test_a_record_made_just_before_a_snapshot_is_told_however_young_it_is(
+    sandbox: RunningSandbox, org: Org
+) -> None:
+    """No event tells of it where the stream was opened after it was made, and its row settles only later."""
+    ids = accounts(sandbox, 3)
+    sandbox.org.clock.advance(0.9)
+    reader = reader_of(org)
+    records = await read_to_end(sandbox, reader, await reader.begin("Account", (), None))
+    assert sorted(one.recordId for one in rows_among(changes_of(records))) == sorted(ids)
+
+
 async def test_a_record_made_during_a_snapshot_is_never_swept(sandbox: RunningSandbox, org: Org) -> None:
     accounts(sandbox, 3)
     sandbox.org.clock.advance(0.7)
