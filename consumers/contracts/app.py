@@ -14,7 +14,7 @@ def create(settings: Settings) -> AgentApp:
     Raises:
         SettingsFault: the catalog file cannot be read, or is refused.
     """
-    return create_app(ContractsAgent(settings), settings, runner="faust")
+    return create_app(ContractsAgent(settings), settings, runner="faust", flush_soon=True)
 
 
 def run(settings: Settings) -> int:

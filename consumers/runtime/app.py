@@ -34,13 +34,15 @@ class AgentApp:
         runner: Runner,
         more_topics: Sequence[str] = (),
         beside: Sequence[Companion] = (),
+        *,
+        flush_soon: bool = False,
     ) -> None:
         self.agent = agent
         self.beside = tuple(Beside(companion) for companion in beside)
         self.settings = settings
         self.health = Health(agent.name)
         self.database = Database(settings.database_url, statement_seconds=settings.statement_timeout_seconds)
-        self.feed = Feed(agent, self.database, settings, self.health, more_topics)
+        self.feed = Feed(agent, self.database, settings, self.health, more_topics, flush_soon=flush_soon)
         self.faust = _faust_app(agent.name, settings)
         if runner == "bulk":
             self._add_bulk()
@@ -76,12 +78,15 @@ def create_app(
     runner: Runner = "faust",
     more_topics: Sequence[str] = (),
     beside: Sequence[Companion] = (),
+    *,
+    flush_soon: bool = False,
 ) -> AgentApp:
     """Return `agent` as an app that reads its topics of the map, and `more_topics`, through `runner`.
 
-    What stands `beside` it runs as long as the app does.
+    What stands `beside` it runs as long as the app does. With `flush_soon` interim outputs follow inputs closely
+    (flush_pacing.py), without it they wait for `interim_seconds`.
     """
-    return AgentApp(agent, settings, runner, more_topics, beside)
+    return AgentApp(agent, settings, runner, more_topics, beside, flush_soon=flush_soon)
 
 
 def run_app(app: AgentApp) -> int:

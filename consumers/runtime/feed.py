@@ -17,6 +17,7 @@ from fakturo.consumers.runtime.agent import Agent
 from fakturo.consumers.runtime.backoff import patiently
 from fakturo.consumers.runtime.cursor import Place, begin_at, ensure_cursors, read_offsets
 from fakturo.consumers.runtime.database import Database
+from fakturo.consumers.runtime.flush_pacing import FlushPace
 from fakturo.consumers.runtime.foreign_topics import ensure_dead_letter_topics
 from fakturo.consumers.runtime.health import Health
 from fakturo.consumers.runtime.processor import Applied, Processor
@@ -36,7 +37,7 @@ class Feed:
     """One worker's way from fetched slices to committed effects.
 
     `more_topics` are read beside those that the map gives to the agent: other people's, which have their own numbers of
-    partitions and take no part in time.
+    partitions and take no part in time. With `flush_soon` the agent's interim outputs follow its inputs closely.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Feed:
         settings: Settings,
         health: Health,
         more_topics: Sequence[str] = (),
+        *,
+        flush_soon: bool = False,
     ) -> None:
         turn = asyncio.Lock()
         self.agent = agent
@@ -58,7 +61,8 @@ class Feed:
         self._database = database
         self._processor = Processor(agent, database, settings, health, turn)
         self._timekeeper = Timekeeper(agent, database, settings, health, turn)
-        self._ticked = asyncio.Event()
+        self._pace = FlushPace(settings.interim_seconds, soon=flush_soon)
+        self._woken = asyncio.Event()
 
     async def prepare(self) -> None:
         """Make the cursor rows of every partition of every input of the map; foreign ones get theirs when assigned."""
@@ -100,24 +104,23 @@ class Feed:
             if (gap.topic, gap.partition) in self.positions:
                 self.positions[gap.topic, gap.partition] = gap.next_offset
         self.stopped |= applied.stopped
-        if applied.ticked:
-            self._ticked.set()
+        has_flush_to_come = self._pace.changed()
+        if applied.ticked or has_flush_to_come:
+            self._woken.set()
         return applied
 
     async def keep_time(self) -> None:
-        """Advance after ticks and once a second, flush on the timer; for ever."""
-        interim = self.settings.interim_seconds
-        loop = asyncio.get_running_loop()
-        flush_at = loop.time() + interim
+        """Advance after ticks and once a second, flush when it is due; for ever."""
         while True:
-            self._ticked.clear()
+            self._woken.clear()
             await self._timekeeper.advance_if_due()
-            if interim and loop.time() >= flush_at:
+            if self._pace.left_seconds <= 0:
+                self._pace.began()
                 await self._timekeeper.flush()
-                flush_at = loop.time() + interim
-            pause = min(LOOK_SECONDS, max(flush_at - loop.time(), 0.01)) if interim else LOOK_SECONDS
+                self._pace.ended()
+            pause = min(LOOK_SECONDS, max(self._pace.left_seconds, 0.01))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ticked.wait(), pause)
+                await asyncio.wait_for(self._woken.wait(), pause)
 
     async def _take_up(self, places: Collection[Place]) -> None:
         """Make what partitions of other people's topics need that we have never read: dead letters' first, cursors."""

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     salesforce_client_name: str = Field(default="fakturo", description="names our own writes, to know their echoes")
     grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
     billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
-    interim_seconds: float = Field(default=1.0, ge=0, description="pause between interim outputs; 0: only on ticks")
+    interim_seconds: float = Field(default=1.0, ge=0, description="longest wait for interim outputs; 0: only on ticks")
     parked_seconds_max: int = Field(default=30 * 86_400, ge=1, description="parked longer than this: a dead letter")
     event_bytes_max: int = Field(default=1_048_576, description="a larger event is dead-lettered")
     batch_records_max: int = Field(default=5000, ge=1)

@@ -1,0 +1,50 @@
+"""When an agent's interim outputs are published next: at the latest after a pause, sooner where something has come.
+
+Place     feed (the beat of time) -> [this]. Pure: the clock is given.
+Soon      for an agent whose readers wait for it (contracts), a batch brings the next flush forward. It then comes
+          SOON_SECONDS after the last one, and after REST_FACTOR times what that one took: a backlog is still folded
+          into few outputs, and publishing never takes more than a fifth of the time.
+"""
+
+import time
+from collections.abc import Callable
+
+SOON_SECONDS = 0.1
+REST_FACTOR = 4
+
+
+class FlushPace:
+    """The flushes of one worker; `pause_seconds` 0 means none at all, only ticks publish (a replay)."""
+
+    def __init__(self, pause_seconds: float, *, soon: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pause_seconds = pause_seconds
+        self._soon = soon
+        self._clock = clock
+        self._began_at = self._ended_at = clock()
+        self._is_changed = False
+
+    def changed(self) -> bool:
+        """Say that a batch was applied; return whether the next flush comes forward because of it."""
+        if not self._soon or not self._pause_seconds or self._is_changed:
+            return False
+        self._is_changed = True
+        return True
+
+    @property
+    def left_seconds(self) -> float:
+        """Return how long to wait for the next flush; 0 or less: it is due."""
+        if not self._pause_seconds:
+            return float("inf")
+        pause = self._pause_seconds
+        if self._is_changed:
+            pause = min(pause, max(SOON_SECONDS, REST_FACTOR * (self._ended_at - self._began_at)))
+        return self._ended_at + pause - self._clock()
+
+    def began(self) -> None:
+        """Say that a flush begins: what is applied from now on is for the next one."""
+        self._is_changed = False
+        self._began_at = self._clock()
+
+    def ended(self) -> None:
+        """Say that the flush is committed."""
+        self._ended_at = self._clock()

@@ -1,0 +1,61 @@
+"""When interim outputs are published: the longest pause, and the short one after a batch of an agent that hurries."""
+
+from fakturo.consumers.runtime.flush_pacing import FlushPace
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def flush(pace: FlushPace, clock: Clock, seconds: float) -> None:
+    pace.began()
+    clock.now += seconds
+    pace.ended()
+
+
+def test_without_haste_a_batch_changes_nothing() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=False, clock=clock)
+    assert not pace.changed()
+    assert pace.left_seconds == 1.0
+
+
+def test_a_batch_brings_the_next_flush_forward_once() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=True, clock=clock)
+    assert pace.left_seconds == 1.0
+    assert [pace.changed(), pace.changed()] == [True, False]
+    clock.now += 0.25
+    assert pace.left_seconds < 0
+    flush(pace, clock, 0.0)
+    assert pace.left_seconds == 1.0  # nothing has come since
+
+
+def test_after_a_long_flush_the_next_one_rests_four_times_as_long_but_never_longer_than_the_pause() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=True, clock=clock)
+    flush(pace, clock, 0.125)
+    pace.changed()
+    assert pace.left_seconds == 0.5  # 4 times 0.125
+    flush(pace, clock, 8.0)
+    pace.changed()
+    assert pace.left_seconds == 1.0
+
+
+def test_what_comes_while_a_flush_runs_is_for_the_next_one() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=True, clock=clock)
+    pace.changed()
+    pace.began()
+    assert pace.changed()
+    pace.ended()
+    assert 0.09 < pace.left_seconds < 0.11
+
+
+def test_a_replay_never_flushes_between_ticks() -> None:
+    pace = FlushPace(0.0, soon=True, clock=Clock())
+    assert not pace.changed()
+    assert pace.left_seconds == float("inf")
