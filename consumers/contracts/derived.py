@@ -36,7 +36,7 @@ def with_derived(
     facts = list(history.facts)
     unclear: list[str] = []
     seen: dict[str, _Seen] = {}
-    for one in fields:
+    for one in _beginning_here(history, fields):
         found, trouble = _facts_of(one, history, known, seen)
         facts += found
         unclear += [f"cannot be worked out by {one.name}: it {trouble}"] if trouble else []
@@ -46,7 +46,18 @@ def with_derived(
 
 def targets_of(history: RecordHistory, fields: Sequence[Derived], known: Mapping[str, RecordHistory]) -> set[str]:
     """Return the ids of the records that the references of `fields` ever led to, as far as `known` shows them."""
-    return {record_id for one in fields for path in one.paths.values() for record_id in _targets(history, path, known)}
+    begun = _beginning_here(history, fields)
+    return {record_id for one in begun for path in one.paths.values() for record_id in _targets(history, path, known)}
+
+
+def _beginning_here(history: RecordHistory, fields: Sequence[Derived]) -> list[Derived]:
+    """Return those of `fields` that the record has any input of; the others can have no fact."""
+    present = {fact.field for fact in history.facts}
+    return [one for one in fields if any(_first_field(path) in present for path in one.paths.values())]
+
+
+def _first_field(path: FieldPath) -> str:
+    return path.hops[0].field if path.hops else path.field
 
 
 def _targets(history: RecordHistory, path: FieldPath, known: Mapping[str, RecordHistory]) -> Iterator[str]:

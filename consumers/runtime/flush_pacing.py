@@ -2,15 +2,14 @@
 
 Place     feed (the beat of time) -> [this]. Pure: the clock is given.
 Soon      for an agent whose readers wait for it (contracts), a batch brings the next flush forward. It then comes
-          SOON_SECONDS after the last one, and after REST_FACTOR times what that one took: a backlog is still folded
-          into few outputs, and publishing never takes more than a fifth of the time.
+          SOON_SECONDS after the last one, or as long after it as that one took: a backlog is still folded into few
+          outputs, and publishing never takes more than half of the time.
 """
 
 import time
 from collections.abc import Callable
 
-SOON_SECONDS = 0.1
-REST_FACTOR = 4
+SOON_SECONDS = 0.05
 
 
 class FlushPace:
@@ -37,7 +36,7 @@ class FlushPace:
             return float("inf")
         pause = self._pause_seconds
         if self._is_changed:
-            pause = min(pause, max(SOON_SECONDS, REST_FACTOR * (self._ended_at - self._began_at)))
+            pause = min(pause, max(SOON_SECONDS, self._ended_at - self._began_at))
         return self._ended_at + pause - self._clock()
 
     def began(self) -> None:
