@@ -125,6 +125,8 @@ def _unread(value: NeededValue) -> Finding:
     first, *others = value.fields
     instead = f" (nor {', '.join(others)})" if others else ""
     mend = SETUP if value.is_optional else "make it visible to the integration user (field-level security)"
+    if not value.is_optional and first.endswith("__c"):
+        mend = f"create it if it is not there, and {mend}"
     return Finding(
         entity=value.entity,
         field=first,

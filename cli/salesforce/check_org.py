@@ -40,7 +40,8 @@ def run_check(*, as_json: bool) -> int:
     try:
         findings = asyncio.run(_check(settings, profile))
     except OrgFault as fault:
-        raise SettingsFault(f"{settings.login_url}: {fault}") from fault
+        place = "" if str(fault).startswith(settings.login_url) else f"{settings.login_url}: "
+        raise SettingsFault(f"{place}{fault}") from fault
     if as_json:
         print_json({"profile": profile.name, "findings": [_row(finding) for finding in findings]})
     else:

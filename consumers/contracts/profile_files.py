@@ -103,7 +103,8 @@ def _read(name: str) -> Document:
         document = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(SHIPPED)
-        raise SettingsFault(f"FAKTURO_PROFILE: {name} cannot be read ({error}); give {known} or a file") from error
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsFault(f"FAKTURO_PROFILE: {name} cannot be read ({reason}); give {known} or a file") from error
     except yaml.YAMLError as error:
         raise SettingsFault(f"FAKTURO_PROFILE: {name} is no YAML: {error}") from error
     if not isinstance(document, dict):

@@ -91,7 +91,7 @@ async def working(settings: Settings, variables: dict[str, str]) -> AsyncIterato
             await end_tasks([task])
 
 
-async def without_drift(org: Org, settings: Settings, seconds: float = 150) -> None:
+async def without_drift(org: Org, settings: Settings, seconds: float = 300) -> None:
     """Return once the book of every object equals the org's."""
     connection = await asyncpg.connect(settings.database_url)
     try:
@@ -121,19 +121,19 @@ def change(org: SandboxOrg, ids: Sequence[str]) -> None:
 async def test_an_outage_longer_than_retention_ends_without_drift(
     settings: Settings, sandbox: RunningSandbox, variables: dict[str, str]
 ) -> None:
-    ids = fill(sandbox.org, 300)
+    ids = fill(sandbox.org, 5_200)
     async with working(settings, variables) as org:
         await without_drift(org, settings)  # what was there before the bridge's first start
         sandbox.org.faults.apply({"stream_off": True})
-        change(sandbox.org, ids[:200])
+        change(sandbox.org, ids[:5_000])
         with sandbox.org.transaction() as writing:
-            writing.delete("Account", ids[250])
+            writing.delete("Account", ids[5_100])
         with sandbox.org.transaction() as writing:
-            writing.hard_delete("Account", ids[251])
+            writing.hard_delete("Account", ids[5_101])
         fill(sandbox.org, 20, "B")
         await asyncio.sleep(3)  # a hard deletion is told by a snapshot that began after the record was made
-        sandbox.org.faults.apply({"stream_off": False, "stream_reset": True})
-        change(sandbox.org, ids[260:270])
+        sandbox.org.faults.apply({"stream_off": False})
+        change(sandbox.org, ids[5_150:5_160])
         await without_drift(org, settings)
     connection = await asyncpg.connect(settings.database_url)
     living = await connection.fetchval(

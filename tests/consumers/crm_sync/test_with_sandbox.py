@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from fakturo.cli.salesforce.package import package_files
 from fakturo.cli.sandbox.org import SandboxOrg
@@ -174,6 +175,36 @@ async def test_our_writes_are_named_in_what_the_org_tells_and_only_our_fields_ch
     assert {one.client for one in told} == {"fakturo"}
     changed = {name for one in told for change in one.changes for name in change.changed}
     assert {name for name in changed if name.endswith("__c")} == {"Fakturo_Currency__c", "Fakturo_MRR__c"}
+
+
+async def test_no_secret_reaches_a_log_a_health_sentence_or_a_row(
+    desk: Desk, database_url: str, sandbox: ThreadedSandbox
+) -> None:
+    (record_id,) = await _in_loop(sandbox, lambda org: accounts(org, 1))
+    await desk.hand_in(desk.account("A0", salesforce_id=record_id), desk.finalized(invoice(account="A0")))
+    right = settings_of(sandbox)
+    wrong = right.model_copy(update={"client_secret": SecretStr("planted-secret-3141")})
+    told: list[str] = []
+    tokens: set[str] = set()
+    with capture_logs() as logs:
+        for settings, fault in ((wrong, {}), (right, {"lock_rows": 2}), (right, {"expired_token": True})):
+            await _in_loop(sandbox, lambda org, fault=fault: org.faults.apply(fault))
+            async with pushing(database_url, settings, Sizes()) as pusher:
+                await asyncio.sleep(0.5)
+                told.append(repr(await pusher.check()) + repr(pusher))
+            tokens |= await _in_loop(sandbox, lambda org: set(org.sessions._live))
+        async with pushing(database_url, right, Sizes()):
+            await settled(desk.connection)
+    for table in await desk.connection.fetch(
+        "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables"
+        " WHERE table_schema IN ('crm_sync', 'runtime')"
+    ):
+        told += [repr(row) for row in await desk.connection.fetch(f"SELECT * FROM {table['name']}")]
+    assert any("invalid_client" in repr(line) for line in logs), "the refusal of the token endpoint was logged"
+    secret = right.client_secret.get_secret_value() if right.client_secret else ""
+    planted = {"planted-secret-3141", secret, *tokens}
+    assert len(planted) > 2
+    assert [one for one in planted if one in repr(logs) + "".join(told)] == []
 
 
 async def test_many_accounts_invoices_and_lines_go_in_bulk_jobs(
