@@ -117,7 +117,7 @@ def _of_invoice(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) 
         account=invoice.account,
         currency=invoice.currency,
         effective_on=invoice.issue_date,
-        booked_on=_booked_on(record, invoice.issue_date),
+        booked_on=_booked_on(record, _told_on(envelope, invoice.issue_date)),
         invoices=1,
         net_minor=invoice.subtotal_minor,
         gross_minor=invoice.total_minor,
@@ -156,7 +156,7 @@ def _of_credit_note(record: Record, envelope: Event[msgspec.Raw], note: Invoice)
         account=note.account,
         currency=note.currency,
         effective_on=note.issue_date,
-        booked_on=_booked_on(record, note.issue_date),
+        booked_on=_booked_on(record, _told_on(envelope, note.issue_date)),
         net_minor=note.subtotal_minor,
         gross_minor=note.total_minor,
         invoice_id=note.corrects,
@@ -220,6 +220,15 @@ def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPo
             )
         )
     return Source(record=record, id=journal.journal_id, digest=_digest(envelope), due_on=None, facts=tuple(facts))
+
+
+def _told_on(envelope: Event[msgspec.Raw], issue_date: date) -> date:
+    """Return the UTC day for which a document was made, no earlier than its issue date.
+
+    The two differ west of Greenwich, where it is still the day before. Without it the day would be that of the last
+    tick before the record, and an agent that works off two ticks together passes on the second alone.
+    """
+    return max(issue_date, envelope.time.astimezone(UTC).date())
 
 
 def _booked_on(record: Record, effective_on: date) -> date:
