@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from fakturo.producers.salesforce.row_values import DECIMALS, INTEGERS, ReadRow, is_compared
+from fakturo.producers.salesforce.row_values import DECIMALS, INTEGERS, ReadRow, compounds_of, is_compared
 from fakturo.schemas.salesforce.compounds import dotted_name
 
 MISSING_IN_BOOK = "the book does not have the record"
@@ -40,8 +40,12 @@ class BookRecord:
 
 def compared_fields(described: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields that must be equal, canonical name -> type of describe."""
-    entity = described["name"]
-    return {dotted_name(field): field["type"] for field in described["fields"] if is_compared(entity, field)}
+    entity, compounds = described["name"], compounds_of(described)
+    return {
+        dotted_name(field): field["type"]
+        for field in described["fields"]
+        if is_compared(entity, field) and field["name"] not in compounds
+    }
 
 
 def differences(

@@ -94,11 +94,21 @@ def plan_rows(described: Mapping[str, Any]) -> RowPlan:
     stamp = next((name for name in STAMPS if name in fields), None)
     if stamp is None or not described.get("queryable", True):
         raise RowFault(f"{entity} can't be read whole: it has no {STAMPS[0]}, or can't be queried")
-    readers = {name: (dotted_name(field), _reader(field)) for name, field in fields.items() if is_read(entity, field)}
+    compounds = compounds_of(described)
+    readers = {
+        name: (dotted_name(field), _reader(field))
+        for name, field in fields.items()
+        if is_read(entity, field) and name not in compounds
+    }
     if DELETED in fields:
         readers[DELETED] = (DELETED, _boolean)
     columns = ("Id", *(() if stamp in readers else (stamp,)), *readers)
     return RowPlan(entity, stamp, columns, readers)
+
+
+def compounds_of(described: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields that are made of others (a person's `Name`): events tell the parts, and so do rows."""
+    return frozenset(str(field["compoundFieldName"]) for field in described["fields"] if field.get("compoundFieldName"))
 
 
 def is_read(entity: str, field: Mapping[str, Any]) -> bool:
