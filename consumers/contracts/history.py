@@ -8,13 +8,17 @@ Gap       what a row, read again because of a gap, says differently from all tha
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from fakturo.consumers.contracts.reducer import DELETED, GAP, SWEPT, WHOLE, differs
 
 Condition = Callable[[dict[str, Any]], bool]
+
+
+SECOND = timedelta(seconds=1)
+"""The resolution of Salesforce's stamps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class RecordHistory:
     def of(cls, entity: str, record_id: str, facts: Iterable[Fact]) -> "RecordHistory":
         """Return the history of `facts`, whatever order they are given in."""
         ordered = sorted(facts, key=lambda fact: (fact.effective_at, fact.arrival))
+        if any(fact.is_row for fact in ordered):
+            ordered = _without_hot_rows(ordered)
         if any(fact.gap_at is not None for fact in ordered):
             ordered = sorted(_at_their_gaps(ordered), key=lambda fact: fact.effective_at)
         return cls(entity, record_id, tuple(ordered))
@@ -127,6 +133,25 @@ class RecordHistory:
             elif start is None:
                 start = moment.effective_at
         return start
+
+
+def _without_hot_rows(ordered: Sequence[Fact]) -> list[Fact]:
+    """Leave out what a row says a second before an event says the same: the event knows the second.
+
+    A record that never rests is read as of the second before its stamp (producers/salesforce/settling.py).
+    """
+    told: dict[str, list[Fact]] = {}
+    for fact in ordered:
+        if not fact.is_row:
+            told.setdefault(fact.field, []).append(fact)
+
+    def is_hot(row: Fact) -> bool:
+        return any(
+            row.effective_at < event.effective_at <= row.effective_at + SECOND and not differs(event.value, row.value)
+            for event in told.get(row.field, ())
+        )
+
+    return [fact for fact in ordered if not (fact.is_row and fact.field not in (GAP, WHOLE) and is_hot(fact))]
 
 
 def _at_their_gaps(ordered: Sequence[Fact]) -> list[Fact]:

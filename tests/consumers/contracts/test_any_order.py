@@ -37,11 +37,13 @@ class World:
     def since(self, name: str) -> int:
         """Return the second since which `name` has its last value, by all that anybody could know.
 
-        A lost value that was overwritten before the row was read nobody ever saw.
+        A lost value that was overwritten before a row was read nobody ever saw.
         """
+        was_read = self.lost in self.rows
         known: list[tuple[int, str]] = []
         for number, values in enumerate(self.changes):
-            unseen = number == self.lost and any(name in later for later in self.changes[number + 1 : self.answer + 1])
+            overwritten = any(name in later for later in self.changes[number + 1 : self.answer + 1])
+            unseen = number == self.lost and overwritten and not was_read
             if name in values and not unseen and (not known or known[-1][1] != values[name]):
                 known.append((number, values[name]))
         return known[-1][0]

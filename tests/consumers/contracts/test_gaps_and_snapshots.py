@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
+from fakturo.consumers.contracts.history import Fact, RecordHistory
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from tests.consumers.contracts.desk import NO_RECORD, Desk, ms, record, snapshot_end
@@ -288,3 +289,19 @@ async def test_two_workers_that_end_readings_of_their_partitions_at_once_sweep_e
         await other.hand_in(record(snapshot_end("OrderItem", "s1", READ), partition=1))  # does not wait
     query = "SELECT count(DISTINCT record_id), count(*) FROM contracts.field_version WHERE field = '$swept'"
     assert tuple(await other.connection.fetchrow(query)) == (8, 8)
+
+
+def test_an_event_that_says_what_a_row_said_a_second_before_knows_when_it_took_effect() -> None:
+    at = datetime(2026, 11, 1, 12, 0, 5, tzinfo=UTC)
+
+    def fact(value: str, seconds: int, *, is_row: bool) -> Fact:
+        effective_at = at + timedelta(seconds=seconds)
+        return Fact(field="Name", value=value, effective_at=effective_at, recorded_at=at, is_row=is_row)
+
+    # The row of 12:00:06 never rested and was published as of 12:00:05, before the event of 12:00:06 came.
+    history = RecordHistory.of(
+        "Account",
+        "001000000000001AAA",
+        [fact("old", -60, is_row=False), fact("new", 0, is_row=True), fact("new", 1, is_row=False)],
+    )
+    assert history.holds_since("Name") == at + timedelta(seconds=1)
