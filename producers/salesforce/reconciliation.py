@@ -99,9 +99,8 @@ class Reconciler:
 
     async def round(self) -> None:
         """Compare every object once, as far as the stream has come."""
-        usage = self._org.api_usage
-        if usage is not None and not usage.leaves(self._org.settings.api_reserve_percent):
-            log.warning("no reconciliation: the rest of the API calls is for others", used_percent=usage.used_percent)
+        if await self._is_reserve_left():
+            log.warning("no reconciliation: the rest of the API calls is for others")
             return
         passed_ms = self._passed_ms()
         until_ms = await settled_ms(self._org)
@@ -114,6 +113,16 @@ class Reconciler:
                 await self._reconcile(entity, min(until_ms, passed_ms - MARGIN_MS))
             except (OrgRefused, RowFault) as fault:
                 log.warning("could not be compared with the org", entity=entity, reason=str(fault))
+
+    async def _is_reserve_left(self) -> bool:
+        """Return whether no more API calls are left than the reserve; asked anew where the last answer said so."""
+        reserve_percent = self._org.settings.api_reserve_percent
+        usage = self._org.api_usage
+        if usage is None or usage.leaves(reserve_percent):
+            return False
+        await self._org.limits()
+        usage = self._org.api_usage
+        return usage is not None and not usage.leaves(reserve_percent)
 
     async def _reconcile(self, entity: str, until_ms: int) -> None:
         cursor = self._cursors.get(entity)

@@ -55,7 +55,7 @@ class Pauses:
     first: float = 0.5
     most: float = 60.0
     slow_down: float = 10.0
-    administrator: float = 300.0
+    administrator: float = 60.0
 
 
 class Stream:
