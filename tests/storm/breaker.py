@@ -20,10 +20,11 @@ OUTAGE_SECONDS = 6.0
 
 
 class Breaker:
-    """Carries out strikes on `rig` and prints a line for each; `sent` is how many flights were published so far."""
+    """Carries out strikes on `rig` and prints a line for each; `sent` counts `unit`, what came in so far."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, unit: str = "flights sent") -> None:
         self.rig = rig
+        self.unit = unit
         self.sent = 0
         self.struck: Counter[tuple[str, Kind]] = Counter()
         self.unasked: list[str] = []
@@ -59,7 +60,7 @@ class Breaker:
         self.struck[strike.target, strike.kind] += 1
         self._away_since[strike.target] = time.monotonic()
         back = f"{what}, back after {strike.down_seconds:.1f} s"
-        self.say(f"{strike.number:3}  {strike.target:<12} {back:<34} {self.sent:>7,} flights sent")
+        self.say(f"{strike.number:3}  {strike.target:<12} {back:<34} {self.sent:>7,} {self.unit}")
         task = asyncio.create_task(self._recover(strike))
         self._recovering.add(task)
         task.add_done_callback(lambda done: (self._recovering.discard(done), lock.release()))
