@@ -184,7 +184,7 @@ def _of_void(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> 
 
 
 def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPosted) -> Source:
-    booked_on = _booked_on(record, journal.effective_on)
+    booked_on = _booked_on(record, _told_on(envelope, journal.effective_on))
     # A journal of the kind `recovered` only makes owed again what was written off.
     settles = journal.source.type == "payment" and journal.kind != RECOVERED
     facts: list[Fact] = []
@@ -222,13 +222,13 @@ def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPo
     return Source(record=record, id=journal.journal_id, digest=_digest(envelope), due_on=None, facts=tuple(facts))
 
 
-def _told_on(envelope: Event[msgspec.Raw], issue_date: date) -> date:
-    """Return the UTC day for which a document was made, no earlier than its issue date.
+def _told_on(envelope: Event[msgspec.Raw], effective_on: date) -> date:
+    """Return the UTC day for which a document or journal was made, no earlier than the day that it belongs to.
 
     The two differ west of Greenwich, where it is still the day before. Without it the day would be that of the last
     tick before the record, and an agent that works off two ticks together passes on the second alone.
     """
-    return max(issue_date, envelope.time.astimezone(UTC).date())
+    return max(effective_on, envelope.time.astimezone(UTC).date())
 
 
 def _booked_on(record: Record, effective_on: date) -> date:

@@ -91,7 +91,7 @@ class OrgHistory:
         compounds = {one.compound for one in entity.fields.values()}
         for name, changes in self.fields[key].items():
             shown = entity.fields.get(name)
-            if shown is not None and shown.in_event and name not in compounds:
+            if shown is not None and shown.in_event and name not in compounds and not self._is_moved(key, name):
                 described = {"name": name, "compoundFieldName": shown.compound}
                 seconds = {at for change in _unseen(changes) for at in self._seconds(key, change)}
                 if changes[-1].value is None and all(one.fate is not Fate.TOLD for one in changes if one.value):
@@ -99,6 +99,11 @@ class OrgHistory:
                         self.commits[key]
                     )  # it was empty when the record was made, and nobody told otherwise
                 yield dotted_name(described), changes[-1], frozenset(seconds)
+
+    def _is_moved(self, key: Key, name: str) -> bool:
+        """Return whether the field says when the record was deleted, which the event of the deletion does not tell."""
+        row = self.org.tables[key[0]].get(key[1])
+        return name in ("LastModifiedDate", "LastModifiedById") and (row is None or bool(row["IsDeleted"]))
 
     def _seconds(self, key: Key, change: FieldTruth) -> set[int]:
         at = {change.commit_ms}
@@ -111,11 +116,14 @@ class OrgHistory:
 
 
 def _unseen(changes: list[FieldTruth]) -> Iterator[FieldTruth]:
-    """Yield the last change, and earlier ones to the same value where nobody told of what was in between."""
+    """Yield the last change, and earlier ones to the same value where nobody can know of what was in between.
+
+    That is where nobody told of it, or where it was over within the second that stamps are told to.
+    """
     value = changes[-1].value
     for position in range(len(changes) - 1, -1, -1):
         change = changes[position]
         if change.value == value:
             yield change
-        elif change.fate is Fate.TOLD:
+        elif change.fate is Fate.TOLD and changes[position + 1].commit_ms != change.commit_ms:
             return

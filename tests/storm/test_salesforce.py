@@ -198,7 +198,9 @@ async def test_the_book_equals_the_org_after_every_fault_and_thirty_kills(tmp_pa
 async def _stage(folder: Path) -> AsyncIterator["Stage"]:
     async with run_sandbox(seed=SEED) as sandbox:
         sandbox.org.faults.keepalive_seconds = 1.0
-        async with Rig(folder, agent_commands((*BRIDGES, *OTHERS)), _environment(sandbox)) as rig:
+        commands, settings = agent_commands((*BRIDGES, *OTHERS)), _environment(sandbox)
+        # As in production the broker stamps what comes: nothing is replayed here.
+        async with Rig(folder, commands, settings, keep_producer_time=False) as rig:
             stage = Stage(sandbox, rig, Breaker(rig, "records changed"), Company(sandbox.org, random.Random(SEED)))
             try:
                 yield stage
