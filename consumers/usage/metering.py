@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 
+import msgspec
+
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import projection_store, store
 from fakturo.consumers.usage.accounts import CountingMeter
+from fakturo.consumers.usage.event_store import StoredEvent, stored_events
 from fakturo.consumers.usage.folding import Count, Fold
-from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount, StoredEvent
+from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
 from fakturo.engine.errors import MeterError, PriceError
 from fakturo.engine.meters import Aggregation, Meter, meter_of
 from fakturo.engine.money import exact_context
@@ -28,6 +31,7 @@ from fakturo.schemas.events.contracts import SubscriptionItem
 _ZONES_APART = timedelta(hours=26)
 """No local midnight is further from that of UTC."""
 _ALL_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -101,7 +105,9 @@ async def _total_from_events(account_id: str, meter_ids: Sequence[int], start_on
     from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
     if any(one.meter.aggregation is Aggregation.WEIGHTED_SUM for one in meters):
         from_at = _ALL_TIME
-    async for event in projection_store.stored_events(tx.driver, account_id, types, from_at):
+    async for event in stored_events(tx.driver, account_id, types, from_at, _END_OF_TIME):
+        if event.late:
+            continue
         counts = [count for meter in meters if (count := _count(meter, event)) is not None]
         with exact_context():
             fold.add(account_id, counts, event.at, event.recorded_at)
@@ -114,6 +120,6 @@ def _count(one: CountingMeter, event: StoredEvent) -> Count | None:
     if event.type != one.meter.event_type:
         return None
     try:
-        return one.count(event.type, event.data)
+        return one.count(event.type, msgspec.json.decode(event.data))
     except MeterError:
         return None

@@ -1,12 +1,11 @@
-"""SQL of the projection: accounts, meters and metered items as the contracts say, and the events stored before them.
+"""SQL of the projection: accounts, meters and metered items as the contracts say.
 
 Place     projection -> [this] -> Postgres schema `usage`. The caller holds the contracts alone (account_store.py).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -17,9 +16,6 @@ from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import AccountChanged, MeterDefinition, SubscriptionItem
 
 __all__ = ["meters"]
-
-EVENTS_AHEAD = 5000
-"""How many stored events are fetched at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +41,6 @@ class ItemRow:
     known_watermark_at: datetime | None = None
     finalized_until_at: datetime | None = None
     removed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """A raw event of an account."""
-
-    type: str
-    at: datetime
-    data: dict[str, Any]
-    recorded_at: datetime
 
 
 async def next_version(driver: asyncpg.Connection) -> int:
@@ -232,15 +218,3 @@ async def forget_rollups(driver: asyncpg.Connection, account_id: str, meter_ids:
     await driver.execute(
         "DELETE FROM usage.rollup WHERE account_id = $1 AND meter_id = ANY($2::int[])", account_id, list(meter_ids)
     )
-
-
-async def stored_events(
-    driver: asyncpg.Connection, account_id: str, types: Sequence[str], from_at: datetime
-) -> AsyncIterator[StoredEvent]:
-    """Yield the account's events of `types` from `from_at` on that were on time, in the order of arrival."""
-    query = (
-        "SELECT type, at, data, recorded_at FROM usage.event WHERE account_id = $1 AND type = ANY($2::text[]) "
-        'AND at >= $3 AND NOT late ORDER BY partition, "offset"'
-    )
-    async for row in driver.cursor(query, account_id, list(types), from_at, prefetch=EVENTS_AHEAD):
-        yield StoredEvent(row["type"], row["at"], msgspec.json.decode(row["data"]), row["recorded_at"])
