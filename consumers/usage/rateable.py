@@ -5,7 +5,8 @@ Allowance tiers, free units, caps and minimums of an item with an allowance coun
           stretch then counts from its beginning in the window, and what lies before the period was billed. A change of
           price or a pause inside the window begins a new stretch, as it does in a period: there tiers, free units and
           caps start anew, and the minimum of the window is charged once, at its end.
-Signature what of the contract the amount depends on. The same signature and the same events give the same statement.
+Signature what of the contract the amount depends on. The same signature and the same events give the same statement. It
+          holds content alone, no surrogate: another database that learned the same contract signs alike.
 Source    PRICING.md, Already billed and Periods.
 """
 
@@ -15,6 +16,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from fakturo.consumers.usage.metering import hash_of
 from fakturo.engine.contracts import ItemSlice, continues, item_slices
 from fakturo.engine.meters import Meter
 from fakturo.engine.periods import Period
@@ -94,7 +96,7 @@ class Rateable:
     def signature(self) -> bytes:
         """Return the fingerprint of what the contract says of the period, names and texts apart."""
         rows = [_facts(one) for one in self.stretches]
-        return sha256(encode([self.due.meter_id, self.due.currency, self.zone, rows])).digest()
+        return sha256(encode([hash_of(self.due.item), self.due.currency, self.zone, rows])).digest()
 
 
 def _in_window(due: DueItem, window: Period, zone: str) -> list[Stretch]:
