@@ -10,7 +10,6 @@ Raw       event types of which a price or a meter needs the events themselves ar
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from hashlib import sha256
 
 import msgspec
 
@@ -24,8 +23,6 @@ from fakturo.engine.errors import MeterError, PriceError
 from fakturo.engine.meters import Aggregation, Meter, meter_of
 from fakturo.engine.money import exact_context
 from fakturo.engine.prices import parse_price
-from fakturo.engine.schedule import CALENDAR_MONTHS, cadence_of
-from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import SubscriptionItem
 
 _ZONES_APART = timedelta(hours=26)
@@ -41,12 +38,6 @@ class _Wanted:
     meter_ids: set[int] = field(default_factory=set)
     raw_types: set[str] = field(default_factory=set)
     start_on: date = date.max
-
-
-def hash_of(item: SubscriptionItem) -> str:
-    """Return what names the item's meter: its definition and, beyond calendar months, the cadence of its periods."""
-    cadence = cadence_of(item)
-    return sha256(encode(item.meter if cadence == CALENDAR_MONTHS else [item.meter, *cadence])).hexdigest()
 
 
 def rates_events(item: SubscriptionItem, meter: Meter, currency: str) -> bool:

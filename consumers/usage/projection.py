@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import metering, projection_store, revisions, store
+from fakturo.consumers.usage import meter_identity, metering, projection_store, revisions, store
 from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
 from fakturo.consumers.usage.revisions import ChangedItem
 from fakturo.engine.errors import PriceError
@@ -101,7 +101,9 @@ class Projection:
             if item.meter is not None
         ]
         definitions = {
-            metering.hash_of(item): (item.meter, cadence_of(item)) for _, _, item in metered if item.meter is not None
+            meter_identity.hash_of(item): (item.meter, cadence_of(item))
+            for _, _, item in metered
+            if item.meter is not None
         }
         meter_ids = await projection_store.save_meters(tx.driver, definitions)
         rows = [
@@ -110,7 +112,7 @@ class Projection:
                 subscription_id=subscription.subscription_id,
                 account_id=subscription.account,
                 currency=subscription.currency,
-                meter_id=meter_ids[metering.hash_of(item)],
+                meter_id=meter_ids[meter_identity.hash_of(item)],
                 item=item,
                 recorded_at=subscription.recorded_at,
                 known_watermark_at=record.watermark_at,

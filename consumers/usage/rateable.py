@@ -16,7 +16,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from fakturo.consumers.usage.metering import hash_of
+from fakturo.consumers.usage.meter_identity import hash_of
 from fakturo.engine.contracts import ItemSlice, continues, item_slices
 from fakturo.engine.meters import Meter
 from fakturo.engine.periods import Period
