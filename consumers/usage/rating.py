@@ -59,6 +59,16 @@ def used_of(due: DueItem, total: SliceTotal, usage: Usage | None = None) -> Used
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RatedStretch:
+    """A stretch with what was used in it (`billed` is its beginning, where that was billed before) and its amount."""
+
+    stretch: Stretch
+    counted: Usage
+    billed: Usage | None
+    result: RateResult
+
+
 def rate_item(item: Rateable, used: Sequence[Used], *, final: bool) -> Rated:
     """Return the statement of `item` with the usage of its ranges; each stretch is rated by itself.
 
@@ -67,21 +77,31 @@ def rate_item(item: Rateable, used: Sequence[Used], *, final: bool) -> Rated:
     Raises:
         PriceError: a total below 0, a group that no price covers, or an amount that no book can hold.
     """
-    due, left = item.due, iter(used)
-    slices: list[RatedSlice] = []
-    earlier, next_tier = ZERO, None
+    shown = [one for one in rate_stretches(item, [one.usage for one in used], final=final) if one.stretch.shown]
+    slices = [_slice(item.due, one.stretch, one.counted, one.billed, one.result) for one in shown]
+    next_tier = shown[-1].result.next_tier if shown and not final else None
+    return Rated(item.due, _statement(item.due, used, slices, next_tier, final=final))
+
+
+def rate_stretches(item: Rateable, used: Sequence[Usage], *, final: bool) -> list[RatedStretch]:
+    """Return every stretch of `item` rated with the usage of its ranges, oldest first.
+
+    Raises:
+        PriceError: a total below 0, or a group that no price covers.
+    """
+    left = iter(used)
+    rated: list[RatedStretch] = []
+    earlier = ZERO
     for stretch in item.stretches:
-        counted = _contracted(stretch, next(left).usage)
-        billed = _contracted(stretch, next(left).usage) if stretch.billed else None
+        counted = _contracted(stretch, next(left))
+        billed = _contracted(stretch, next(left)) if stretch.billed else None
         result = rate(_request(item, stretch, counted, billed, final=final, earlier=earlier))
         with exact_context():
             # Where a minimum is prorated each stretch has a share of it, and only what is beyond its own counts.
             own_minimum = stretch.part.price.minimum_share(span_of(stretch.whole, stretch.counted, item.zone))
             earlier += exact_amount(result.total.amount) - own_minimum
-        if stretch.shown:
-            slices.append(_slice(due, stretch, counted, billed, result))
-            next_tier = result.next_tier
-    return Rated(due, _statement(due, used, slices, None if final else next_tier, final=final))
+        rated.append(RatedStretch(stretch, counted, billed, result))
+    return rated
 
 
 def _request(
