@@ -6,6 +6,8 @@ items that changed after they were billed. So all bills of a period sum, to the 
 Rules     slices match by start, end and price hash. Of one that matches: the difference of the rounded amounts, no line
           where that is 0; of one that should no longer be: a reversal; of a new one where the period was billed before:
           a correction; where it was not: the charge itself.
+Names     a line names the charge that it corrects, on the invoice that charged it, also where corrections of it came
+          between: so the tax of that invoice is held against one invoice, and what is left of the charge is known.
 Credited  what somebody asked to be credited of the period's lines stays a gift, but nobody gets the same money back
           twice: corrections take back no more than is left of what was billed after it.
 Source    PRICING.md, Already billed. OpenMeter corrects a closed period alike (reference/billing.md, section 5).
@@ -22,6 +24,7 @@ from fakturo.engine.explanations import Phrase, explain, settled
 from fakturo.engine.invoicing import BilledItem
 from fakturo.engine.money import ZERO, exact_amount, exact_context, exponent_of, from_minor
 from fakturo.engine.periods import Period
+from fakturo.engine.tax.positions import NOTHING, TaxPosition
 from fakturo.schemas.events.contracts import SubscriptionItem
 
 CHARGE = "charge"
@@ -34,11 +37,22 @@ SliceKey = tuple[datetime, datetime, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledSlice:
-    """One line that was billed of an item's period: `line` as it went on invoice `invoice_id`, with id `line_id`."""
+    """One line that was billed of an item's period: `line` as it went on invoice `invoice_id`, with id `line_id`.
+
+    `taxed` is what was taxed of it: its net amount after discounts, and its tax.
+    """
 
     line: BilledItem
     line_id: str
     invoice_id: str
+    taxed: TaxPosition = NOTHING
+
+    @property
+    def charge(self) -> tuple[str, str]:
+        """Return line and invoice of the charge: this one, or what this one corrects."""
+        if self.line.corrects is None or self.line.corrects_invoice is None:
+            return self.line_id, self.invoice_id
+        return self.line.corrects, self.line.corrects_invoice
 
 
 def outstanding(
@@ -92,9 +106,17 @@ def _totals(group: Sequence[BilledSlice]) -> tuple[Decimal, Decimal, int]:
     return quantity, exact, billed_minor(group)
 
 
+def _taxed(group: Sequence[BilledSlice]) -> TaxPosition:
+    """Return what has been taxed of a slice."""
+    return TaxPosition(
+        sum(one.taxed.taxable_minor for one in group),
+        sum(one.taxed.tax_minor for one in group),
+    )
+
+
 def _difference(item: BilledItem, group: Sequence[BilledSlice], currency: str, locale: str | None) -> list[BilledItem]:
     quantity, exact, minor = _totals(group)
-    last = group[-1]
+    corrects, corrects_invoice = group[0].charge
     phrase = _money_phrase("billed", minor, currency)
     with exact_context():
         line = replace(
@@ -103,10 +125,11 @@ def _difference(item: BilledItem, group: Sequence[BilledSlice], currency: str, l
             amount_exact=exact_amount(item.amount_exact - exact),
             amount_minor=item.amount_minor - minor,
             unit_amount=None,
-            tax=last.line.tax,
+            tax=group[0].line.tax,
+            taxed=_taxed(group),
             kind=CORRECTION,
-            corrects=last.line_id,
-            corrects_invoice=last.invoice_id,
+            corrects=corrects,
+            corrects_invoice=corrects_invoice,
             explanation=f"{item.explanation}, {explain((phrase,), locale)}",
             phrases=(*item.phrases, phrase),
         )
@@ -115,17 +138,19 @@ def _difference(item: BilledItem, group: Sequence[BilledSlice], currency: str, l
 
 def _reversal(group: Sequence[BilledSlice], currency: str, locale: str | None) -> BilledItem:
     quantity, exact, minor = _totals(group)
-    last = group[-1]
+    corrects, corrects_invoice = group[0].charge
     phrase = _money_phrase("reversal", minor, currency)
     return replace(
-        last.line,
+        group[-1].line,
         quantity=-quantity if quantity else ZERO,
         amount_exact=-exact if exact else ZERO,
         amount_minor=-minor,
         unit_amount=None,
+        tax=group[0].line.tax,
+        taxed=_taxed(group),
         kind=REVERSAL,
-        corrects=last.line_id,
-        corrects_invoice=last.invoice_id,
+        corrects=corrects,
+        corrects_invoice=corrects_invoice,
         explanation=explain((phrase,), locale),
         phrases=(phrase,),
     )
@@ -134,12 +159,14 @@ def _reversal(group: Sequence[BilledSlice], currency: str, locale: str | None) -
 def _correction(item: BilledItem, billed: Sequence[BilledSlice]) -> BilledItem:
     """Return the new slice, naming the line that it stands for: of those billed the one that it overlaps most."""
     replaced = max(billed, key=lambda one: _overlap_seconds(one.line.period, item.period))
+    corrects, corrects_invoice = replaced.charge
     return replace(
         item,
         tax=replaced.line.tax,
+        taxed=NOTHING,
         kind=CORRECTION,
-        corrects=replaced.line_id,
-        corrects_invoice=replaced.invoice_id,
+        corrects=corrects,
+        corrects_invoice=corrects_invoice,
     )
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from fakturo.engine.periods import Period, Zone, local_date
 from fakturo.engine.tax import BY_GROUP, TaxedLine, group_note, net_amounts, notes_of
-from fakturo.engine.tax.positions import Positions, correction_nets, correction_taxes
+from fakturo.engine.tax.positions import Positions, TaxPosition, correction_nets, correction_taxes
 from fakturo.schemas.events.invoices import (
     Invoice,
     InvoiceDiscount,
@@ -42,6 +42,7 @@ class BilledItem:
     `kind`, `corrects`, `account`, `cost_centre` and `phrases` are the line's. `item_period` is the billing period that
     the slice is a part of (None: the slice is all of it), `sequence` counts the lines of one item and slice start.
     Where the price includes tax `amount_minor` is gross until `net_items` makes it net and keeps it in `gross_minor`.
+    `taxed` is what has been taxed so far of the slice that a correction corrects.
     """
 
     subscription_item: str
@@ -65,6 +66,7 @@ class BilledItem:
     item_period: Period | None = None
     sequence: int = 1
     gross_minor: int | None = None
+    taxed: TaxPosition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +148,8 @@ def net_items(
         if corrected is None:
             nets = net_amounts(gross, tax_rounding)
         else:
-            nets = correction_nets(gross, corrected, positions or NO_POSITIONS, tax_rounding)
+            taxed = [found[index].taxed for index in indexes]
+            nets = correction_nets(gross, corrected, positions or NO_POSITIONS, tax_rounding, taxed)
         for index, net_minor in zip(indexes, nets, strict=True):
             found[index] = replace(found[index], amount_minor=net_minor, gross_minor=_gross(found[index]))
     return tuple(found)
@@ -175,7 +178,8 @@ def build_invoice(
     ordered = net_items(items, tax_rounding, positions)
     invoice_id = invoice_id_of(head.account, head.period.start_at, head.revision, head.seller_code, head.cost_centre)
     corrected = [item.corrects_invoice for item in ordered]
-    found = correction_taxes(_taxable(ordered, discounts), corrected, positions, tax_rounding)
+    taxed = [item.taxed for item in ordered]
+    found = correction_taxes(_taxable(ordered, discounts), corrected, positions, tax_rounding, taxed)
     lines = tuple(_line(invoice_id, item, tax) for item, tax in zip(ordered, found.by_line, strict=True))
     taxes = tuple(_noted(tax, head.customer.locale) for tax in found.groups)
     subtotal_minor = sum(line.amount_minor for line in lines) + sum(one.amount_minor for one in discounts)

@@ -14,6 +14,7 @@ from fakturo.engine.corrections import BilledSlice
 from fakturo.engine.invoicing import BilledItem
 from fakturo.engine.money import allocate
 from fakturo.engine.periods import Period
+from fakturo.engine.tax.positions import TaxPosition
 from fakturo.schemas.events.invoices import LineTax
 
 
@@ -192,7 +193,10 @@ async def find_billed(driver: asyncpg.Connection, entries: Iterable[Entry]) -> d
         billed = found.setdefault((row["subscription_item"], row["item_period_start_at"]), Billed())
         line = _line(row)
         if row["counts"]:
-            billed.lines.append(BilledSlice(line=line, line_id=row["line_id"], invoice_id=row["invoice_id"]))
+            taxed = TaxPosition(row["amount_minor"] + sum(row["discount_shares"]), row["tax_minor"])
+            billed.lines.append(
+                BilledSlice(line=line, line_id=row["line_id"], invoice_id=row["invoice_id"], taxed=taxed)
+            )
             if row["credited_minor"]:
                 part = allocate(
                     row["rated_minor"], (row["credited_minor"], row["amount_minor"] - row["credited_minor"])
@@ -224,6 +228,8 @@ def _line(row: asyncpg.Record) -> BilledItem:
         kind=row["kind"],
         account=row["used_by"],
         cost_centre=row["cost_centre"],
+        corrects=row["corrects"],
+        corrects_invoice=row["corrects_invoice"],
         item_period=Period(start_at=row["item_period_start_at"], end_at=row["item_period_end_at"]),
         sequence=row["sequence"],
     )

@@ -123,7 +123,7 @@ _LINE_COLUMNS = (
     *("quantity", "unit", "unit_amount", "amount_exact", "amount_minor", "period_start_at", "period_end_at"),
     *("tax_category", "tax_rate_percent", "price_hash", "item_period_start_at", "item_period_end_at", "sequence"),
     *("kind", "counts", "rated_minor", "corrects", "corrects_invoice", "used_by", "cost_centre", "tax_country"),
-    *("prices_include_tax", "discount_shares"),
+    *("prices_include_tax", "discount_shares", "tax_minor"),
 )
 
 
@@ -183,6 +183,7 @@ def _line_records(document: Issued) -> list[tuple[object, ...]]:
             line.tax.country,
             line.tax.prices_include_tax,
             [one.shares[number - 1] for one in document.discounts],
+            line.tax_minor or 0,
         )
         for number, (line, item) in enumerate(zip(document.invoice.lines, document.items, strict=True), start=1)
     ]

@@ -3,7 +3,6 @@
 Apart     the order of the events and where a batch of them ends are drawn; the laws are stated without the code.
 """
 
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -11,104 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakturo.engine.errors import PriceError
-from fakturo.engine.prices import MODELS, Usage, UsageEvent, event_usage, parse_price, peak_usage
+from fakturo.engine.prices import MODELS, Usage, UsageEvent, parse_price
 from fakturo.engine.rating import RateRequest, RateResult, rate
-from tests.engine.strategies import amounts, instants, text, tiered
+from tests.engine.strategies import priced, single_events, usage_of_history
 
-small = st.decimals(min_value=0, max_value=200, places=2)
 MONOTONE = [name for name in MODELS if name != "volume"]
-
-
-def _percent_tiers(document: dict[str, Any]) -> dict[str, Any]:
-    tiers = [
-        {"up_to": tier["up_to"], "percent": tier["unit_amount"], "flat_amount": tier["flat_amount"]}
-        for tier in document["tiers"]
-    ]
-    return {"model": "graduated_percentage", "tiers": tiers}
-
-
-@st.composite
-def models(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    """Draw a price of the model `name`, without modifiers."""
-    match name:
-        case "flat":
-            return {"model": name, "amount": text(draw(amounts))}
-        case "per_unit":
-            return {"model": name, "unit_amount": text(draw(amounts))}
-        case "package":
-            size = draw(st.decimals(min_value="0.1", max_value=50, places=1))
-            rounding = draw(st.sampled_from(["up", "down"]))
-            return {"model": name, "package_size": text(size), "package_amount": text(draw(amounts)), "round": rounding}
-        case "graduated_percentage":
-            return _percent_tiers(draw(tiered("graduated")))
-        case "dynamic":
-            return {"model": name, "multiplier": text(draw(small))}
-        case "percentage":
-            low, high = sorted((draw(small), draw(small)))
-            optional = {
-                "fixed_amount": text(draw(small)),
-                "free_events": draw(st.integers(0, 4)),
-                "free_amount": text(draw(small)),
-                "minimum_per_event": text(low),
-                "maximum_per_event": text(high),
-            }
-            chosen = draw(st.sets(st.sampled_from(sorted(optional))))
-            return {"model": name, "percent": text(draw(small))} | {one: optional[one] for one in chosen}
-        case "capacity":
-            return {
-                "model": name,
-                "tiers": [
-                    {"limits": {"a": "50", "b": "9"}, "amount": "1"},
-                    {"limits": {"a": "150"}, "amount": "2"},
-                    {"limits": {}, "amount": "5"},
-                ],
-            }
-        case "matrix":
-            cells = [
-                {
-                    "match": {"zone": zone},
-                    "price": draw(models(draw(st.sampled_from(["per_unit", "package", "percentage"])))),
-                }
-                for zone in ("eu", "us")
-            ]
-            return {"model": name, "dimensions": ["zone"], "cells": cells, "default": draw(models("graduated"))}
-        case _:
-            return draw(tiered(name))
-
-
-@st.composite
-def priced(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
-    """Draw a price of one of these models, with any of the modifiers."""
-    document = draw(models(draw(st.sampled_from(names))))
-    modifiers = {
-        "event_increments": {"minimum": "3", "step": "0.7"},
-        "transform": {"divide_by": "10", "round": draw(st.sampled_from(["up", "down", "none"]))},
-        "free_units": text(draw(small)),
-        "per_event": True,
-        "discount": draw(st.sampled_from([{"percent": "12.5"}, {"amount": "7"}])),
-        "maximum_amount": text(draw(amounts)),
-        "minimum_amount": text(draw(amounts)),
-    }
-    chosen = draw(st.sets(st.sampled_from(sorted(modifiers))))
-    return document | {name: modifiers[name] for name in chosen}
-
-
-single_events = st.builds(
-    UsageEvent,
-    quantity=small,
-    amount=small,
-    at=instants,
-    properties=st.fixed_dictionaries({"zone": st.sampled_from(["eu", "us", "asia"])}),
-)
 histories = st.lists(single_events, max_size=8)
-peaks = st.fixed_dictionaries({"a": small, "b": small})
-
-
-def usage_of_history(document: dict[str, Any], events: list[UsageEvent]) -> Usage:
-    """Return events, or what a capacity price reads in place of them."""
-    if document["model"] == "capacity":
-        return peak_usage([{"a": event.quantity, "b": event.amount or Decimal(0)} for event in events])
-    return event_usage(events)
 
 
 def bill(document: dict[str, Any], usage: Usage, currency: str = "EUR", **options: Any) -> RateResult:

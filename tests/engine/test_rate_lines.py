@@ -12,7 +12,7 @@ from fakturo.engine.errors import PriceError
 from fakturo.engine.rate_lines import RateLines
 from fakturo.engine.rate_lines.line import _CACHE_BYTES_MAX
 from fakturo.engine.rate_lines.times import read_instant
-from tests.engine.test_price_properties import models
+from tests.engine.strategies import models
 
 UNIT = {"model": "per_unit", "unit_amount": "1"}
 RATER = RateLines(with_explanations=True)

@@ -145,6 +145,7 @@ INVOICE_BOOKS = (
             "credited_minor",
             "discount_shares",
             "credited_shares",
+            "tax_minor",
         ),
     ),
     Table(name="invoicing.series", columns=("seller_code", "series", "last_number")),
