@@ -242,4 +242,4 @@ def _versions(item: SubscriptionItem) -> Iterator[tuple[date, object]]:
 
 def _rest(item: SubscriptionItem) -> SubscriptionItem:
     """Return what has no date of its own: start, trial, pauses, anchor and the like."""
-    return structs.replace(item, prices=(), terms=(), service_end_on=None)
+    return structs.replace(item, prices=(), terms=(), service_end_on=None, alerts=())

@@ -164,7 +164,7 @@ ALERTS = Topic(
     key="account",
     owner="usage",
     readers=(),
-    description="Thresholds of quantity or money crossed by usage.",
+    description="Thresholds of quantity or money that usage reached, each once an item and period.",
 )
 INVOICES = Topic(
     name="billing.invoices",

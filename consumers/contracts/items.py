@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from fakturo.consumers.contracts.alerts import alerts_of
 from fakturo.consumers.contracts.entries import Sale, product_of, term_end_on
 from fakturo.consumers.contracts.history import RecordHistory, first_filled
 from fakturo.consumers.contracts.item_terms import Segment, Stretch, segments_of
@@ -127,6 +128,7 @@ def _segment_items(
         price_change=_price_change(history, context.fields) or offer.price_change,
         allowance_months=offer.allowance_months,
         cost_centre=text_of(history.value(context.fields.cost_centre)) or context.cost_centre,
+        alerts=alerts_of(history, context.fields, offer, context.currency),
     )
     ends_on = context.life.end_of(item)
     if ends_on is not None and ends_on <= segment.start_on:

@@ -3,7 +3,7 @@
 Place     `fakturo catalog diff` and `publish`, and the contracts agent before it takes a list -> [this].
 Price     for each product and currency, day by day: where the content hashes differ, the list touches what was in
           force. What has no date (a meter, the tax, how a product is billed) touches all time.
-Harmless  a product that is new, and names: nobody was ever billed by them.
+Harmless  a product that is new, names, and alerts: nobody was ever billed by them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from fakturo.schemas.events.contracts import PriceVersion, SubscriptionItem
 ADDED, CHANGED, ENDED = "added", "changed", "ended"
 
 _UNDATED = ("meter", "tax", "billing", "billing_months", "anchor", "trial_days", "price_change", "allowance_months")
-_NAMES = ("name", "unit")
+_NAMES = ("name", "unit", "alerts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

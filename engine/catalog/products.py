@@ -3,7 +3,8 @@
 Place     catalog -> [this] -> `Product` by code -> contracts agent, which gives each item what holds for it.
 Form      `name`, `unit`, `meter`, `prices`, `tax_category`, `billing: arrears | advance`, `billing_period: {months: n}`
           or `once`, `anchor: calendar | service_start | subscription_start | YYYY-MM-DD`, `trial_days`,
-          `price_change: immediate | next_period`, `allowance: {months: n}`.
+          `price_change: immediate | next_period`, `allowance: {months: n}`,
+          `alerts: [{quantity: n}, {amount: n, currency: EUR}]`.
 """
 
 from collections.abc import Mapping
@@ -13,13 +14,14 @@ from hashlib import sha256
 
 import msgspec
 
+from fakturo.engine.catalog.alerts import read_alerts
 from fakturo.engine.catalog.fields import date_of, optional_whole, whole
 from fakturo.engine.catalog.versions import read_versions
 from fakturo.engine.errors import PriceError
 from fakturo.engine.prices.reading import Reader
 from fakturo.engine.schedule import ADVANCE, ARREARS, IMMEDIATE, NEXT_PERIOD
 from fakturo.schemas.codec import encode
-from fakturo.schemas.events.contracts import ItemTax, MeterDefinition, PriceVersion
+from fakturo.schemas.events.contracts import AlertThreshold, ItemTax, MeterDefinition, PriceVersion
 
 CALENDAR, SERVICE_START, SUBSCRIPTION_START = "calendar", "service_start", "subscription_start"
 """What billing periods are counted from, beside a date: the calendar, the item's first day, the order's first day."""
@@ -35,7 +37,8 @@ class Product:
 
     `unit` names one unit in the plural, as the invoice says it; by default the meter's code. `other_prices` are the
     versions in currencies other than the catalog's. `billing_months` is 0 for a one-time charge; `anchor` is
-    `calendar`, `service_start`, `subscription_start` or a date.
+    `calendar`, `service_start`, `subscription_start` or a date. `alerts` are of all currencies: those of the contract's
+    count.
     """
 
     code: str
@@ -52,6 +55,7 @@ class Product:
     trial_days: int = 0
     price_change: str = IMMEDIATE
     allowance_months: int | None = None
+    alerts: tuple[AlertThreshold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ def read_products(reader: Reader, context: Context) -> dict[str, Product]:
 def _product(code: str, row: Reader, context: Context) -> Product:
     name, unit, meter = row.text("name"), row.text("unit", default=""), _meter(row, context)
     versions = read_versions(row, meter, metered=row.has("meter"), currency=context.currency, faults=context.faults)
+    currencies = tuple(versions)
     product = Product(
         code=code,
         name=name,
@@ -90,6 +95,7 @@ def _product(code: str, row: Reader, context: Context) -> Product:
         trial_days=whole(row, "trial_days", low=0, high=3650, default=0),
         price_change=row.choice("price_change", (IMMEDIATE, NEXT_PERIOD), default=IMMEDIATE),
         allowance_months=_allowance_months(row),
+        alerts=read_alerts(row, context.currency, currencies, metered=row.has("meter")),
     )
     for fault in billing_faults(product, metered=row.has("meter")):
         row.fault(*fault)

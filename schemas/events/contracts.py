@@ -113,6 +113,14 @@ class ItemTerms(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: Instant | None = None
 
 
+class AlertThreshold(msgspec.Struct, frozen=True, kw_only=True):
+    """What is watched for in a period: `quantity`, or `amount_minor` of `currency`, net, is reached; one of the two."""
+
+    quantity: Decimal | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
 class SubscriptionItem(msgspec.Struct, frozen=True, kw_only=True):
     """One product on a subscription, from `service_start_on` up to, not including, `service_end_on` (local dates).
 
@@ -121,6 +129,7 @@ class SubscriptionItem(msgspec.Struct, frozen=True, kw_only=True):
     means calendar months, quarters or years. Nothing is charged before `trial_until_on` and in `pauses`.
     `price_change` is `immediate` (a new price version splits the period) or `next_period`. With `allowance_months`,
     tiers, free units, caps and minimums count over that many months and each bill is the difference to what was billed.
+    `alerts` are said once a period when usage reaches them; they change nothing of the amount.
     """
 
     subscription_item: str
@@ -141,6 +150,7 @@ class SubscriptionItem(msgspec.Struct, frozen=True, kw_only=True):
     price_change: str = "immediate"
     allowance_months: int | None = None
     cost_centre: str | None = None
+    alerts: tuple[AlertThreshold, ...] = ()
 
 
 class Seller(msgspec.Struct, frozen=True, kw_only=True):

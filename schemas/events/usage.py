@@ -86,7 +86,12 @@ class UsageRated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
-    """Usage of a meter crossed `threshold`, a quantity or an amount in minor units of `currency`."""
+    """Usage of an item reached `threshold` in `period`: said once, whatever comes later.
+
+    `kind` is `quantity`, or `amount`: then the threshold is in minor units of `currency`, net. `quantity` or
+    `amount_minor`, the one of the kind, is what the statement said that was the first to reach it, as of `as_of`; it
+    depends on when a statement was made, the id of the event does not.
+    """
 
     account: str
     meter: str
@@ -95,6 +100,12 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None = None
     amount_minor: int | None = None
     currency: str | None = None
+    kind: str | None = None
+    subscription_id: str | None = None
+    subscription_item: str | None = None
+    product_code: str | None = None
+    as_of: Instant | None = None
+    recorded_at: Instant | None = None
 
 
 TYPES: dict[str, type[msgspec.Struct]] = {

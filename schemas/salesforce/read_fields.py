@@ -93,6 +93,15 @@ READ_FIELDS: Mapping[str, tuple[OrgField, ...]] = MappingProxyType(
             _date("Fakturo_Trial_End__c", "Trial End", "Last day that is free."),
             _choice("Fakturo_Price_Change__c", "Price Change", "When new prices hold.", "immediate", "next_period"),
             _COST_CENTRE,
+            _text(
+                "Fakturo_Alert_Quantities__c",
+                "Alert at Quantities",
+                "1000; 5000. Or none. Empty: the price list's.",
+                255,
+            ),
+            _text(
+                "Fakturo_Alert_Amounts__c", "Alert at Amounts", "Net: 500; 1000. Or none. Empty: the price list's.", 255
+            ),
             _date("Fakturo_Effective_On__c", "Effective On", "From when what is saved with it holds."),
         ),
         "product": (

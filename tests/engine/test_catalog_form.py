@@ -9,7 +9,7 @@ import pytest
 
 from fakturo.engine.catalog import Catalog, parse_catalog
 from fakturo.engine.errors import CatalogError
-from fakturo.schemas.events.contracts import Coupon, LoyaltyProgramme, Seller, TaxRate
+from fakturo.schemas.events.contracts import AlertThreshold, Coupon, LoyaltyProgramme, Seller, TaxRate
 
 D = Decimal
 SEAT = {"effective_from": "2026-01-01", "model": "per_unit", "unit_amount": "20", "licensed": True}
@@ -24,7 +24,9 @@ CATALOG: dict[str, Any] = {
             "prices": [SEAT, SEAT | {"currency": "DKK", "unit_amount": "150"},
                        SEAT | {"effective_from": date(2026, 7, 1), "unit_amount": "22"}],
         },
-        "CALLS": {"name": "Calls", "meter": "calls", "allowance": {"months": 12}, "prices": [CALLS]},
+        "CALLS": {"name": "Calls", "meter": "calls", "allowance": {"months": 12},
+                  "prices": [CALLS, CALLS | {"currency": "DKK"}],
+                  "alerts": [{"quantity": "1000"}, {"amount": "500.00"}, {"amount": 3750, "currency": "DKK"}]},
         "SETUP": {"name": "Set-up", "billing_period": "once",
                   "prices": [{"effective_from": "2026-01-01", "model": "flat", "amount": "500"}]},
     },
@@ -68,6 +70,15 @@ def test_a_product_says_how_it_is_billed(catalog: Catalog) -> None:
     assert (setup.billing_months, setup.tax.category) == (0, "standard")
 
 
+def test_alerts_are_quantities_and_amounts_in_minor_units_of_their_currency(catalog: Catalog) -> None:
+    assert catalog.products["CALLS"].alerts == (
+        AlertThreshold(quantity=D(1000)),
+        AlertThreshold(amount_minor=50_000, currency="EUR"),
+        AlertThreshold(amount_minor=375_000, currency="DKK"),
+    )
+    assert catalog.products["SEAT"].alerts == ()
+
+
 def test_versions_are_ordered_by_currency(catalog: Catalog) -> None:
     seat = catalog.products["SEAT"]
     assert [(one.effective_from, one.price["unit_amount"]) for one in seat.prices] == [
@@ -98,6 +109,7 @@ def test_sellers_coupons_loyalty_and_rates_are_read(catalog: Catalog) -> None:
 
 
 THIRD = "products.SEAT.prices[2]"
+ONE = "products.CALLS.alerts[1]"
 FAULTS = [
     ("products.SEAT.prices.2.effective_from", "2025-01-01", "price_versions_order", THIRD + ".effective_from"),
     ("products.SEAT.prices.1.currency", "DKR", "currency_unknown", "products.SEAT.prices[1].currency"),
@@ -111,6 +123,17 @@ FAULTS = [
     ("products.CALLS.allowance", {"months": 1}, "allowance_months", "products.CALLS.allowance"),
     ("products.SETUP.allowance", {"months": 12}, "billing_once", "products.SETUP.billing_period"),
     ("products.SEAT.allowance", {"months": 12}, "allowance_meter", "products.SEAT.allowance"),
+    ("products.SEAT.alerts", [{"quantity": "5"}], "alerts_meter", "products.SEAT.alerts"),
+    ("products.CALLS.alerts", [], "field_type", "products.CALLS.alerts"),
+    ("products.CALLS.alerts", [{"quantity": str(n)} for n in range(1, 22)], "alerts_too_many", "products.CALLS.alerts"),
+    ("products.CALLS.alerts.0", {}, "alert_kind", "products.CALLS.alerts[0].quantity"),
+    ("products.CALLS.alerts.0", {"quantity": "1", "amount": "1"}, "alert_kind", "products.CALLS.alerts[0].quantity"),
+    ("products.CALLS.alerts.0", {"quantity": "0"}, "number_zero", "products.CALLS.alerts[0].quantity"),
+    ("products.CALLS.alerts.0", {"quantity": "-1"}, "number_negative", "products.CALLS.alerts[0].quantity"),
+    ("products.CALLS.alerts.0", {"percent": "80"}, "field_unknown", "products.CALLS.alerts[0].percent"),
+    ("products.CALLS.alerts.1", {"quantity": "1000.0"}, "alert_repeated", ONE + ".quantity"),
+    ("products.CALLS.alerts.1", {"amount": "0.001"}, "number_decimals", ONE + ".amount"),
+    ("products.CALLS.alerts.1", {"amount": 1, "currency": "USD"}, "alert_currency", ONE + ".currency"),
     ("sellers.DK.timezone", "Europe/Aarhus", "zone_unknown", "sellers.DK.timezone"),
     ("sellers.DK.country", "Denmark", "country_code", "sellers.DK.country"),
     ("sellers.DK.credit_note_series", "F", "series_repeated", "sellers.DK.credit_note_series"),

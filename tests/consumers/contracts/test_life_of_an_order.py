@@ -17,7 +17,7 @@ from fakturo.engine.catalog import parse_catalog
 from fakturo.schemas.codec import encode
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events.change_data import decode_change
-from fakturo.schemas.events.contracts import Commitment, Pause, Subscription, SubscriptionItem
+from fakturo.schemas.events.contracts import AlertThreshold, Commitment, Pause, Subscription, SubscriptionItem
 
 PROFILE = load_profile()
 ACCOUNT, ORDER, ITEM = "001NY0000000002YAA", "801NY0000000002YAA", "802NY0000000006YAA"
@@ -42,6 +42,7 @@ OFFERS = Offers.of(
                     "name": "Calls",
                     "meter": "calls",
                     "allowance": {"months": 12},
+                    "alerts": [{"quantity": "100"}, {"amount": "500"}],
                     "prices": [{"effective_from": "2020-01-01", "model": "per_unit", "unit_amount": "1"}],
                 },
             },
@@ -208,9 +209,37 @@ def test_an_allowance_comes_from_the_product(crm: SimpleNamespace) -> None:
     assert (item.allowance_months, item.billing_months) == (12, 1)
 
 
+def test_an_item_is_watched_for_what_it_says_else_for_what_its_product_says(crm: SimpleNamespace) -> None:
+    hundred, listed = AlertThreshold(quantity=D(100)), AlertThreshold(amount_minor=50_000, currency="EUR")
+    (item,) = Org(crm, Product2Id=CALLS).items()
+    assert item.alerts == (hundred, listed)
+    (item,) = Org(crm, Product2Id=CALLS, Fakturo_Alert_Quantities__c="5000; 1000.5").items()
+    assert item.alerts == (AlertThreshold(quantity=D("1000.5")), AlertThreshold(quantity=D(5000)), listed)
+    (item,) = Org(crm, Product2Id=CALLS, Fakturo_Alert_Amounts__c="250;250.00; 10").items()
+    assert item.alerts == (
+        hundred,
+        AlertThreshold(amount_minor=1000, currency="EUR"),
+        AlertThreshold(amount_minor=25_000, currency="EUR"),
+    )
+    (item,) = Org(crm, Product2Id=CALLS, Fakturo_Alert_Quantities__c="None", Fakturo_Alert_Amounts__c="none").items()
+    assert item.alerts == ()
+
+
+def test_what_has_no_meter_is_not_watched(crm: SimpleNamespace) -> None:
+    (item,) = Org(crm, Fakturo_Alert_Quantities__c="5").items()
+    assert item.alerts == ()
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
+        ({"Product2Id": CALLS, "Fakturo_Alert_Quantities__c": "10, 20"}, "it must be numbers above 0"),
+        ({"Product2Id": CALLS, "Fakturo_Alert_Quantities__c": "0"}, "has '0' in Fakturo_Alert_Quantities__c"),
+        ({"Product2Id": CALLS, "Fakturo_Alert_Amounts__c": "0.001"}, "EUR has at most 2 decimals"),
+        (
+            {"Product2Id": CALLS, "Fakturo_Alert_Amounts__c": ";".join(map(str, range(1, 21)))},
+            "has 21 alerts; at most 20",
+        ),
         ({"Fakturo_Billing_Months__c": "1.5"}, "has 1.5 in Fakturo_Billing_Months__c; it must be a whole number"),
         ({"Fakturo_Billing_Months__c": "5"}, "anchor calendar has no periods of 5 months"),
         ({"Fakturo_Billing__c": "weekly"}, "it must be one of arrears, advance"),
