@@ -7,19 +7,28 @@ Lock      who queues holds the contracts alone; who works off holds the statemen
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 import asyncpg
 
 from fakturo.consumers.usage.rateable import DueItem
 from fakturo.consumers.usage.statement_store import due_of
 from fakturo.engine.periods import Period
+from fakturo.schemas.codec import encode
+from fakturo.schemas.events.contracts import AlertThreshold
 
 _NEWEST = """
 SELECT DISTINCT ON (subscription_item, period_start_at) subscription_item, period_start_at, period_end_at, revision,
-       content_hash, signature
+       content_hash, signature, quantity, amount_minor
   FROM usage.final_statement
  WHERE subscription_item = ANY($1::text[])
  ORDER BY subscription_item, period_start_at, revision DESC
+"""
+_NEWEST_OF = """
+SELECT f.* FROM unnest($1::text[], $2::timestamptz[]) AS asked(item, start_at)
+ CROSS JOIN LATERAL (
+    SELECT * FROM usage.final_statement
+     WHERE subscription_item = item AND period_start_at = start_at ORDER BY revision DESC LIMIT 1) f
 """
 _DUE = """
 SELECT i.subscription_item, i.subscription_id, i.account_id, i.currency, i.meter_id, i.content, i.recorded_at,
@@ -35,13 +44,19 @@ SELECT i.subscription_item, i.subscription_id, i.account_id, i.currency, i.meter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalStatement:
-    """What was published of an item and period for good."""
+    """What was published of an item and period for good; an old version did not note what it came to (None).
+
+    `alerts` are what the contract named when it was made; they are only written.
+    """
 
     subscription_item: str
     period: Period
     revision: int
     content_hash: bytes
     signature: bytes
+    quantity: Decimal | None
+    amount_minor: int | None
+    alerts: tuple[AlertThreshold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +75,9 @@ async def newest_finals(driver: asyncpg.Connection, items: Sequence[str]) -> lis
 
 
 async def finals_of(driver: asyncpg.Connection, due: Sequence[DueItem]) -> dict[tuple[str, datetime], FinalStatement]:
-    """Return the newest final statement of each period of the items in `due`, by item and period start."""
-    finals = await newest_finals(driver, sorted({one.subscription_item for one in due}))
-    return {(one.subscription_item, one.period.start_at): one for one in finals}
+    """Return the newest final statement of each item and period in `due`, by item and period start."""
+    rows = await driver.fetch(_NEWEST_OF, [one.subscription_item for one in due], [one.period.start_at for one in due])
+    return {(row["subscription_item"], row["period_start_at"]): _final(row) for row in rows}
 
 
 def _final(row: asyncpg.Record) -> FinalStatement:
@@ -72,6 +87,8 @@ def _final(row: asyncpg.Record) -> FinalStatement:
         revision=row["revision"],
         content_hash=row["content_hash"],
         signature=row["signature"],
+        quantity=row["quantity"],
+        amount_minor=row["amount_minor"],
     )
 
 
@@ -81,14 +98,18 @@ async def save_finals(driver: asyncpg.Connection, finals: Sequence[FinalStatemen
     if rows:
         await driver.execute(
             "INSERT INTO usage.final_statement (subscription_item, period_start_at, period_end_at, revision, "
-            "content_hash, signature) SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], "
-            "$4::int[], $5::bytea[], $6::bytea[])",
+            "content_hash, signature, quantity, amount_minor, alerts) "
+            "SELECT * FROM unnest($1::text[], $2::timestamptz[], "
+            "$3::timestamptz[], $4::int[], $5::bytea[], $6::bytea[], $7::numeric[], $8::bigint[], $9::jsonb[])",
             [one.subscription_item for one in rows],
             [one.period.start_at for one in rows],
             [one.period.end_at for one in rows],
             [one.revision for one in rows],
             [one.content_hash for one in rows],
             [one.signature for one in rows],
+            [one.quantity for one in rows],
+            [one.amount_minor for one in rows],
+            [encode(one.alerts).decode() if one.alerts else None for one in rows],
         )
 
 

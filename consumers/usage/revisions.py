@@ -114,4 +114,7 @@ def final_of(item: Rateable, statement: UsageRated) -> FinalStatement:
         revision=statement.revision,
         content_hash=content_hash(statement),
         signature=item.signature(),
+        quantity=statement.quantity,
+        amount_minor=statement.amount_minor,
+        alerts=item.due.item.alerts,
     )

@@ -19,7 +19,7 @@ import structlog
 from msgspec import structs
 
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import account_store, revision_store, statement_store, store
+from fakturo.consumers.usage import account_store, alerts, revision_store, statement_store, store
 from fakturo.consumers.usage.event_usage import usage_from_events
 from fakturo.consumers.usage.rateable import DueItem, Rateable
 from fakturo.consumers.usage.rating import Rated, Used, newest_of, rate_item, used_of
@@ -61,7 +61,9 @@ class Statements:
         await statement_store.move_pointers(tx.driver, ends)
         finals = [final_of(item, rated.statement) for item, rated in work.rated]
         await revision_store.save_finals(tx.driver, finals)
-        await _publish([rated for _, rated in work.rated], tx)
+        published = [rated for _, rated in work.rated]
+        await alerts.tell(published, tx)
+        await _publish(published, tx)
         more = len(due) == FINAL_ITEMS_MAX or bool(work.postponed)
         return more or any(end_at is not None and end_at <= closed_at for *_, end_at in ends)
 
@@ -88,6 +90,7 @@ class Statements:
         await revision_store.save_finals(tx.driver, kept)
         done = [(item.due.subscription_item, item.due.period.start_at) for item, _ in work.rated]
         await revision_store.unqueue(tx.driver, done)
+        await alerts.tell(published, tx, before)
         await _publish(published, tx)
         return len(due) == REVISED_PERIODS_MAX or bool(work.postponed)
 
@@ -98,6 +101,7 @@ class Statements:
         work = await _rate(due, tx, final=False)
         await store.mark_dirty(tx.driver, sorted({(one.account_id, one.meter_id) for one in work.postponed}))
         rated = [one for _, one in work.rated]
+        await alerts.tell(rated, tx)  # those too that say nothing new: their contract may have a new threshold
         # Events that ran ahead of the period mark its item too, and change nothing: an event is said once.
         said = await statement_store.said_items(tx.driver, [one.statement for one in rated])
         await _publish([one for one in rated if one.statement.subscription_item not in said], tx)

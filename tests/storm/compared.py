@@ -74,7 +74,41 @@ USAGE_BOOKS = (
     Table(name="usage.event_late_for", columns=("source", "id"), left_out={"meter_id": IN_ORDER_OF_INSERTION}),
     Table(
         name="usage.final_statement",
-        columns=("subscription_item", "period_start_at", "revision", "period_end_at", "content_hash", "signature"),
+        columns=(
+            "subscription_item",
+            "period_start_at",
+            "revision",
+            "period_end_at",
+            "content_hash",
+            "signature",
+            "quantity",
+            "amount_minor",
+            "alerts",
+        ),
+    ),
+    Table(
+        name="usage.threshold_alert",
+        columns=(
+            "subscription_item",
+            "period_start_at",
+            "kind",
+            "threshold",
+            "period_end_at",
+            "account_id",
+            "subscription_id",
+            "product_code",
+            "meter",
+            "currency",
+        ),
+        left_out=dict.fromkeys(
+            ("quantity", "amount_minor", "as_of", "final"),
+            "of the statement that was the first to reach it: running ones are made as the batches fall",
+        ),
+        # What only a running statement reached, because usage was taken back later, is said if one was made just then.
+        where="EXISTS (SELECT FROM usage.final_statement f "
+        "WHERE f.subscription_item = threshold_alert.subscription_item "
+        "AND f.period_start_at = threshold_alert.period_start_at "
+        "AND threshold <= CASE kind WHEN 'quantity' THEN f.quantity ELSE f.amount_minor END)",
     ),
 )
 

@@ -29,7 +29,7 @@ from fakturo.schemas.events.contracts import (
     Subscription,
     SubscriptionItem,
 )
-from fakturo.schemas.events.usage import UsageRated
+from fakturo.schemas.events.usage import ThresholdCrossed, UsageRated
 
 RECORDED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,6 +100,7 @@ class Desk:
     published: list[UsageRated] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
+    alerts: list[tuple[str, ThresholdCrossed]] = field(default_factory=list)
 
     def transaction(self, connection: asyncpg.Connection | None = None) -> Transaction:
         """Return what the agent gets, on the desk's own or another connection."""
@@ -137,8 +138,11 @@ class Desk:
 
     def _collect(self, tx: Transaction) -> None:
         for row in tx.outbox:
-            assert row.topic == "billing.rated"
             event = decode_event(row.value)
+            if row.topic == "billing.alerts":
+                self.alerts.append((event.id, event.data))
+                continue
+            assert row.topic == "billing.rated"
             self.published.append(event.data)
             self.keys.append((row.key or b"").decode())
             self.event_ids.append(event.id)
