@@ -5,7 +5,7 @@ Apart     imports nothing of the engine but `engine/prices`, and nothing of the 
           totals, tax, balances and KPI formulas are worked out here a second time.
 Rooms     periods -> contracts -> usage -> rating -> invoices: what was billed of every slice, over all documents.
           documents, tax_positions, life: sums, tax, numbers, status. credits, points: the books that bound discounts.
-          ledger, kpis: what follows from all of it.
+          ledger, kpis: what follows from all of it. alerts: what was told of usage.
 Notes     what is legitimately not billed yet is no difference; a note says how much of it there is, and why.
 """
 
@@ -15,6 +15,7 @@ import asyncpg
 
 from fakturo.cli.connect import read_books
 from fakturo.cli.output import console, print_json, print_rows
+from fakturo.cli.verify_alerts import verify_alerts
 from fakturo.cli.verify_credits import verify_credits
 from fakturo.cli.verify_documents import read_documents, roundings_of, verify_documents
 from fakturo.cli.verify_invoices import verify_invoices
@@ -45,6 +46,7 @@ async def verify_books(connection: asyncpg.Connection) -> Verification:
     await verify_points(connection, documents, result)
     await verify_ledger(connection, documents, result)
     await verify_kpis(connection, result)
+    await verify_alerts(connection, result)
     return result
 
 
