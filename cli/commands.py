@@ -312,13 +312,25 @@ def migrate(home: HomeOption = HOME) -> None:
 
 @bench.command("usage")
 def bench_usage(
-    events: Annotated[int, typer.Option(help="How many events to publish.")] = 200_000,
+    events: Annotated[int, typer.Option(min=1, help="How many events to publish.")] = 200_000,
+    accounts: Annotated[
+        int | None, typer.Option(min=1, help="Synthetic accounts, the worst case for totals. Default: the flights.")
+    ] = None,
+    poison: Annotated[int, typer.Option(min=0, max=20, help="Once more with so many percent of bad events.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=4, help="Once more with two (and four) workers.")] = 1,
+    stored: Annotated[int, typer.Option(min=0, help="Once more after a million, and after so many, stored.")] = 0,
+    kafka: Annotated[str, typer.Option(help="embedded, or apache: the real one; FAKTURO_KAFKA names another.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure the usage path beside reading and decoding alone, and beside stock Faust, in one run."""
-    from fakturo.cli.bench.usage import run_bench
+    from fakturo.cli.bench.usage import Plan, run_bench
 
-    raise typer.Exit(run_bench(events, as_json=as_json))
+    if workers == 3 or kafka not in ("", "embedded", "apache"):
+        raise typer.BadParameter("--workers takes 1, 2 or 4, --kafka takes embedded or apache")
+    plan = Plan(
+        events=events, accounts=accounts, poison=poison, workers=workers, stored=stored, apache=kafka == "apache"
+    )
+    raise typer.Exit(run_bench(plan, as_json=as_json))
 
 
 @bench.command("invoices")

@@ -1,6 +1,7 @@
 """The airlines' subscriptions as they stand on `billing.contracts`, for a bench that starts at the usage agent."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from fakturo.consumers.contracts.handler import ContractsAgent
@@ -15,7 +16,7 @@ YEAR_AT = datetime(2013, 1, 1, tzinfo=UTC)
 
 
 async def contract_rows(settings: Settings) -> list[OutboxRow]:
-    """Return what the contracts agent publishes of the flights' contracts, sequence stamped, in order."""
+    """Return what the contracts agent publishes of the flights' contracts, in order; no sequence is stamped."""
     agent = ContractsAgent(settings.model_copy(update={"catalog": catalog_path(), "interim_seconds": 1.0}))
     records = [
         Record(line.topic.name, 0, offset, line.record_id.encode(), line.value, (), line.at)
@@ -30,10 +31,11 @@ async def contract_rows(settings: Settings) -> list[OutboxRow]:
                 pass
     finally:
         await database.close()
-    return _stamped(tx.outbox)
+    return tx.outbox
 
 
-def _stamped(rows: list[OutboxRow]) -> list[OutboxRow]:
+def stamped(rows: Iterable[OutboxRow]) -> list[OutboxRow]:
+    """Return all of a topic's records, each with its sequence in its partition, as the relay stamps it."""
     last: Counter[int] = Counter()
     stamped = []
     for row in rows:

@@ -33,12 +33,21 @@ def _processor() -> str:
 
 def peak_rss_mb(pid: int) -> float:
     """Return the peak resident memory of a running process, in megabytes; 0.0 where it is gone."""
+    return _status_mb(pid, "VmHWM")
+
+
+def rss_mb(pid: int) -> float:
+    """Return the resident memory of a running process at this moment, in megabytes; 0.0 where it is gone."""
+    return _status_mb(pid, "VmRSS")
+
+
+def _status_mb(pid: int, name: str) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
     for line in status.splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith(name):
             return round(int(line.split()[1]) / 1024, 1)
     return 0.0
 
