@@ -1,9 +1,10 @@
-"""The usage of every slice, from the raw events that came in time, by SQL of its own.
+"""The usage of every slice, from the raw events that count, by SQL of its own.
 
 Place     usage.event + expected slices -> [this] -> verify_rating.
 Ranges    a slice asks for the usage of what counts, and of what of it was billed before (an allowance).
 Events    prices that look at single events get them oldest first; all else is totalled by the database.
-Late      an event counts for no meter (`late`), or not for some (`usage.event_late_for`), as was judged when it came.
+Late      counts like any other event, from the tick after it came on; what came since the last tick waits for the next.
+Corrected of the corrections of an event the greatest (time, source, id) stands: its replacement counts, nothing else.
 """
 
 from collections import defaultdict
@@ -47,10 +48,13 @@ _VALUES = {
 """Aggregation -> what of the events is asked for, and which of them can be read."""
 
 
-_COUNTS_FOR = (
-    "NOT EXISTS (SELECT FROM usage.event_late_for l WHERE l.source = e.source AND l.id = e.id "
-    "AND l.meter_id = s.meter_id)"
-)
+_TICK = "coalesce((SELECT w.at FROM runtime.watermark w WHERE w.agent = 'usage'), 'infinity')"
+_STANDS = f"""coalesce(e.watermark_at, '-infinity') < {_TICK}
+   AND NOT EXISTS (SELECT FROM usage.correction c
+                    WHERE (c.root_source, c.root_id) = (e.source, e.id) AND c.known_watermark_at < {_TICK})
+   AND NOT EXISTS (SELECT FROM usage.correction c JOIN usage.correction g USING (root_source, root_id)
+                    WHERE (c.replacement_source, c.replacement_id) = (e.source, e.id)
+                      AND (g.at, g.source, g.id) > (c.at, c.source, c.id) AND g.known_watermark_at < {_TICK})"""  # noqa: S608
 
 
 @dataclass(slots=True)
@@ -156,7 +160,7 @@ async def _fetch(
     value, readable = _VALUES[meter.aggregation]
     # A level goes on: what was before the stretch is part of it, too.
     since = "" if meter.aggregation == "weighted_sum" and not singly else "AND e.at >= s.start_at "
-    conditions = ["e.type = $6", "NOT e.late", _COUNTS_FOR, readable]
+    conditions = ["e.type = $6", _STANDS, readable]
     for name, allowed in meter.filter.items():
         arguments += [_path(name), list(allowed)]
         texts = f"coalesce(e.data #>> ${len(arguments) - 1}::text[], '')"

@@ -8,6 +8,7 @@ Lock      one for all contracts, shared by usage, alone by contracts: who parks 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -16,6 +17,10 @@ from fakturo.engine.schedule import Cadence
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, MeterDefinition
 
 _CONTRACTS = "hashtextextended('usage/contracts', 0)"
+_CLOSED = (
+    "SELECT account_id, meter_id, max(finalized_until_at) AS until_at FROM usage.subscription_item "
+    "WHERE account_id = ANY($1::text[]) AND finalized_until_at IS NOT NULL GROUP BY account_id, meter_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class FoundAccount:
     versions: tuple[AccountVersion, ...]
     meter_ids: tuple[int, ...]
     raw_types: frozenset[str]
+    closed_until: dict[int, datetime]
 
 
 async def lock_contracts(driver: asyncpg.Connection, *, alone: bool) -> None:
@@ -48,6 +54,7 @@ async def subjects_changed_since(driver: asyncpg.Connection, version: int) -> li
 
 async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> list[FoundAccount]:
     """Return the accounts that are known by one of `subjects`, canonical id or Salesforce id."""
+    closed: dict[str, dict[int, datetime]] = {}
     rows = await driver.fetch(
         "SELECT account_id AS subject, account_id, content, meter_ids, raw_types FROM usage.account "
         "WHERE account_id = ANY($1::text[]) AND content IS NOT NULL UNION ALL "
@@ -55,6 +62,8 @@ async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> 
         "WHERE salesforce_id = ANY($1::text[]) AND content IS NOT NULL",
         list(subjects),
     )
+    for row in await driver.fetch(_CLOSED, sorted({row["account_id"] for row in rows})) if rows else ():
+        closed.setdefault(row["account_id"], {})[row["meter_id"]] = row["until_at"]
     return [
         FoundAccount(
             row["subject"],
@@ -62,6 +71,7 @@ async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> 
             msgspec.json.decode(row["content"], type=AccountChanged).versions,
             tuple(row["meter_ids"]),
             frozenset(row["raw_types"]),
+            closed.get(row["account_id"], {}),
         )
         for row in rows
     ]

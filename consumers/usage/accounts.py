@@ -8,6 +8,7 @@ Cache     bounded, so memory does not grow with the number of accounts. Every ba
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,9 @@ from fakturo.engine.schedule import CALENDAR_MONTHS, Cadence
 from fakturo.schemas.events.contracts import AccountVersion
 
 ACCOUNTS_MAX = 50_000
+
+NEVER_CLOSED = datetime(1, 1, 1, tzinfo=UTC)
+"""Of a meter no period of which was stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class AccountMeters:
     """What an event needs to know of its account.
 
     `cadences` are those of the meters that do not follow the calendar's months. Events of `raw_types` are rated
-    themselves.
+    themselves. `closed_until` is, by meter, where the stated periods of its items ended when the account was read, and
+    `closed_until_at` the last of these: usage before is late, also where its watermark does not tell.
     """
 
     account_id: str
@@ -55,6 +60,8 @@ class AccountMeters:
     by_type: dict[str, tuple[CountingMeter, ...]]
     cadences: dict[int, Cadence]
     raw_types: frozenset[str]
+    closed_until: dict[int, datetime] = field(default_factory=dict)
+    closed_until_at: datetime = NEVER_CLOSED
 
 
 @dataclass(slots=True)
@@ -95,7 +102,16 @@ class AccountDirectory:
             for one in counting:
                 by_type[one.meter.event_type] = (*by_type.get(one.meter.event_type, ()), one)
             cadences = {one.meter_id: one.cadence for one in counting if one.cadence is not None}
-            self.known[row.subject] = AccountMeters(row.account_id, row.versions, by_type, cadences, row.raw_types)
+            closed = row.closed_until
+            self.known[row.subject] = AccountMeters(
+                row.account_id,
+                row.versions,
+                by_type,
+                cadences,
+                row.raw_types,
+                closed,
+                max(closed.values(), default=NEVER_CLOSED),
+            )
 
     async def _load_meters(self, driver: asyncpg.Connection, meter_ids: set[int]) -> None:
         missing = sorted(meter_ids - self.meters.keys())

@@ -18,11 +18,11 @@ EVENTS_AHEAD = 5000
 """How many stored events are fetched at a time."""
 
 _FIND = """
-SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset", late
+SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset", late, watermark_at
   FROM unnest($1::text[], $2::text[]) AS asked(source, id) JOIN usage.event USING (source, id)
 """
 _READ = """
-SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset", late
+SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset", late, watermark_at
   FROM usage.event
  WHERE account_id = $1 AND type = ANY($2::text[]) AND at >= $3 AND at < $4
  ORDER BY at, partition, "offset"
@@ -30,7 +30,10 @@ SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset",
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A raw event as it was taken. `data` is JSON; `late` says that its period had closed when it came."""
+    """A raw event as it was taken. `data` is JSON; `late` says that its period had closed when it came.
+
+    `watermark_at` is what time had reached in the event's partition when it came (None before the first tick).
+    """
 
     account_id: str
     type: str
@@ -42,6 +45,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     partition: int
     offset: int
     late: bool = False
+    watermark_at: datetime | None = None
 
 
 async def find_events(driver: asyncpg.Connection, identities: Sequence[Identity]) -> dict[Identity, StoredEvent]:
@@ -70,4 +74,5 @@ def _stored(row: asyncpg.Record) -> StoredEvent:
         partition=row["partition"],
         offset=row["offset"],
         late=row["late"],
+        watermark_at=row["watermark_at"],
     )

@@ -1,13 +1,14 @@
 """Usage from the raw events themselves, for meters and prices that no total can serve.
 
 Place     statements -> [this] -> Postgres `usage.event` -> engine/meters -> Usage -> rating.
-Order     by event time, ties by arrival (partition, offset). An event that is late for the meter is left out.
+Order     by event time, ties by arrival (partition, offset).
+Known     a statement for good counts what came, and was corrected, before the tick that it is made at (lateness.py).
 Memory    events are fetched in chunks; `unique` holds the distinct values, `weighted_sum` a level a group, and a price
           of single events (`percentage`, `dynamic`, ...) the events of its stretch, since it rates them one by one.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -27,29 +28,40 @@ EVENTS_AHEAD = 5000
 """How many events are fetched at a time."""
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 _EVENTS = """
 SELECT r.at, e.data
   FROM usage.event_rated r
  CROSS JOIN LATERAL (SELECT data FROM usage.event e WHERE e.source = r.source AND e.id = r.id OFFSET 0) e
  WHERE r.account_id = $1 AND r.type = $2 AND r.at >= $3 AND r.at < $4
-   AND NOT EXISTS (SELECT FROM usage.event_late_for l WHERE l.source = r.source AND l.id = r.id AND l.meter_id = $5)
+   AND r.watermark_at < $5
+   AND NOT EXISTS (SELECT FROM usage.superseded_event s
+                    WHERE s.source = r.source AND s.id = r.id AND s.known_watermark_at < $5)
  ORDER BY r.at, r.partition, r."offset"
 """
 """`OFFSET 0` keeps the look-up of an event by its identity: one at a time, as the cursor goes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a statement counts: events that came `before` a tick (None: all), levels `held_until_at` (None: the end)."""
+
+    before: datetime | None
+    held_until_at: datetime | None
+
+
 async def usage_from_events(
-    driver: asyncpg.Connection, due: DueItem, stretch: Stretch, counted: Period, until_at: datetime | None
+    driver: asyncpg.Connection, due: DueItem, stretch: Stretch, counted: Period, known: Known
 ) -> Usage:
-    """Return the usage of `counted`, a part of `stretch`; levels are held up to `until_at` (None: to its end)."""
+    """Return the usage of `counted`, a part of `stretch`, as it is `known`."""
     levels: Mapping[tuple[str, ...], Decimal] = {}
     if due.meter.aggregation is Aggregation.WEIGHTED_SUM:
         levels = await _levels(driver, due, counted.start_at)
-    events = _measured(driver, due, counted)
+    events = _measured(driver, due, counted, known.before)
     if stretch.part.price.needs_events:
         kept = [_with_amount(event, due, stretch) async for event in events]
         return aggregate(due.meter, kept, counted, levels or None)
-    streamed = StreamedUsage(due.meter, counted, stretch.whole, levels, until_at)
+    streamed = StreamedUsage(due.meter, counted, stretch.whole, levels, known.held_until_at)
     async for event in events:
         streamed.add(event)
     return streamed.usage()
@@ -62,7 +74,9 @@ def _with_amount(event: MeasuredEvent, due: DueItem, stretch: Stretch) -> Measur
     return replace(event, amount=event.value) if names_none and not rounds_up else event
 
 
-async def _measured(driver: asyncpg.Connection, due: DueItem, counted: Period) -> AsyncIterator[MeasuredEvent]:
+async def _measured(
+    driver: asyncpg.Connection, due: DueItem, counted: Period, known_before: datetime | None
+) -> AsyncIterator[MeasuredEvent]:
     """Yield the events of `counted` that the meter counts; what it cannot read was right for meters of its time."""
     meter = due.meter
     cursor = driver.cursor(
@@ -71,7 +85,7 @@ async def _measured(driver: asyncpg.Connection, due: DueItem, counted: Period) -
         meter.event_type,
         counted.start_at,
         counted.end_at,
-        due.meter_id,
+        known_before or _END_OF_TIME,
         prefetch=EVENTS_AHEAD,
     )
     async for row in cursor:

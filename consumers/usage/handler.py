@@ -2,7 +2,8 @@
 
 Place     runner -> processor -> [this] -> sort_out, claim, fold -> store; projection; statements -> billing.rated.
 Batch     1. contracts, if any, alone under their lock: accounts, meters, items; what they release is counted as if it
-             had just come. 2. usage: read, match, claim identities, store, total by quarter hour, mark for a statement.
+             had just come. 2. usage: read, match, claim identities, store, put aside what is late, total by quarter
+             hour, mark for a statement.
           Every step is one pass over the batch or one statement, so the cost of an event does not grow with history.
 """
 
@@ -12,7 +13,7 @@ from datetime import datetime
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import account_store, store
+from fakturo.consumers.usage import account_store, late, store
 from fakturo.consumers.usage.accounts import AccountDirectory
 from fakturo.consumers.usage.claiming import Waiting, claim, sort_out
 from fakturo.consumers.usage.folding import Fold
@@ -35,7 +36,7 @@ class UsageAgent:
     def __init__(self, settings: Settings) -> None:
         self._directory = AccountDirectory()
         self._open_periods = OpenPeriods(settings.grace_seconds)
-        self._projection = Projection(billing_until=settings.billing_until)
+        self._projection = Projection(billing_until=settings.billing_until, open_periods=self._open_periods)
         self._statements = Statements(grace_seconds=settings.grace_seconds, billing_until=settings.billing_until)
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
@@ -51,6 +52,8 @@ class UsageAgent:
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
         """Publish final statements of a part of what is over, or to be rated again; return whether more remain."""
+        if await late.apply(to, tx):
+            return True  # what is late counts before anything is stated
         more = await self._statements.finalize(to, tx)
         return await self._statements.revise(to, tx) or more
 
@@ -80,12 +83,13 @@ class UsageAgent:
         """Count `records`; return those that wait for a contract."""
         result = await sort_out(records, directory, self._open_periods, tx)
         fresh = await claim(result.counted, tx)
-        noted = [one for one in fresh if one.raw or one.late_for]
-        if noted:
-            await store.note_for_rating(tx.driver, noted)
-        late = sum(one.late for one in fresh) + sum(bool(one.late_for) for one in noted)
-        if late:
-            tx.count(USAGE.name, "late", late)
+        raw = [one for one in fresh if one.raw]
+        if raw:
+            await store.note_for_rating(tx.driver, raw)
+        late_count = sum(one.late for one in fresh)
+        if late_count:
+            tx.count(USAGE.name, "late", late_count)
+            await late.put_aside(fresh, tx)
         fold = _fold(fresh)
         if fold.totals:
             await store.add_rollups(tx.driver, fold.columns())
@@ -97,6 +101,6 @@ def _fold(counted: Sequence[Counted]) -> Fold:
     fold = Fold()
     with exact_context():
         for one in counted:
-            if not one.late:
+            if one.counts:
                 fold.add(one.account_id, one.counts, one.event.at, one.event.record.recorded_at)
     return fold

@@ -1,31 +1,35 @@
 """One event to what it counts for: its account, the meters that count it, and whether its period had closed.
 
-Place     reading -> [this] -> claiming. No I/O.
+Place     reading -> [this] -> claiming; corrections ask the same of what they take out. No I/O.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
-from fakturo.consumers.usage.accounts import AccountMeters
+from fakturo.consumers.usage.accounts import NEVER_CLOSED, AccountMeters
 from fakturo.consumers.usage.folding import Count
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.reading import UsageEvent
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
-    """An event with its account and counts; a late one is stored and added to nothing.
+    """An event with its account and counts: `counts` are added to the totals, `late_counts` wait for the next tick.
 
-    `late_for` are the meters for which it is late while it counts for others: their counts are not in `counts`. `raw`
-    says that the account is rated by events of this type themselves.
+    `raw` says that the account is rated by events of this type themselves.
     """
 
     event: UsageEvent
     account_id: str
-    counts: list[Count]
-    late: bool
+    counts: Sequence[Count]
+    late_counts: Sequence[Count] = ()
     raw: bool = False
-    late_for: tuple[int, ...] = ()
+
+    @property
+    def late(self) -> bool:
+        """Return whether the event is late for a meter that counts it."""
+        return bool(self.late_counts)
 
 
 def match(event: UsageEvent, account: AccountMeters, open_periods: OpenPeriods) -> Counted | None:
@@ -41,28 +45,28 @@ def match(event: UsageEvent, account: AccountMeters, open_periods: OpenPeriods) 
     ]
     if not counts:
         return None
-    raw, watermark_at = event.type in account.raw_types, event.record.watermark_at
-    if account.cadences:
-        return _match_by_cadence(event, account, counts, open_periods, watermark_at)
-    late = open_periods.is_late(account.versions, event.at, watermark_at)
-    return Counted(event, account.account_id, counts, late, raw)
+    raw = event.type in account.raw_types
+    open_counts, late_counts = split_late(counts, event.at, event.record.watermark_at, account, open_periods)
+    return Counted(event, account.account_id, open_counts, late_counts, raw)
 
 
-def _match_by_cadence(
-    event: UsageEvent,
-    account: AccountMeters,
-    counts: list[Count],
-    open_periods: OpenPeriods,
+def split_late(
+    counts: Sequence[Count],
+    at: datetime,
     watermark_at: datetime | None,
-) -> Counted:
-    """Return what `event` counts for where meters of the account have periods of different lengths or anchors."""
-    late_for = tuple(
+    account: AccountMeters,
+    open_periods: OpenPeriods,
+) -> tuple[Sequence[Count], Sequence[Count]]:
+    """Return the counts of an event of `at` that came at `watermark_at`: those on time, and those that are late."""
+    if not account.cadences:  # all periods are calendar months
+        late = at < account.closed_until_at or open_periods.is_late(account.versions, at, watermark_at)
+        return ((), counts) if late else (counts, ())
+    late_for = {
         count[0]
         for count in counts
-        if open_periods.is_late(account.versions, event.at, watermark_at, account.cadences.get(count[0]))
-    )
-    raw = event.type in account.raw_types
-    if len(late_for) == len(counts):
-        return Counted(event, account.account_id, counts, True, raw)
-    open_counts = [count for count in counts if count[0] not in late_for] if late_for else counts
-    return Counted(event, account.account_id, open_counts, False, raw, late_for)
+        if at < account.closed_until.get(count[0], NEVER_CLOSED)
+        or open_periods.is_late(account.versions, at, watermark_at, account.cadences.get(count[0]))
+    }
+    if not late_for:
+        return counts, ()
+    return [one for one in counts if one[0] not in late_for], [one for one in counts if one[0] in late_for]

@@ -14,15 +14,19 @@ from datetime import UTC, date, datetime, time, timedelta
 import msgspec
 
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import projection_store, store
+from fakturo.consumers.usage import late_store, projection_store, store
 from fakturo.consumers.usage.accounts import CountingMeter
-from fakturo.consumers.usage.event_store import StoredEvent, stored_events
+from fakturo.consumers.usage.corrected_store import current_events
+from fakturo.consumers.usage.event_store import StoredEvent
 from fakturo.consumers.usage.folding import Count, Fold
+from fakturo.consumers.usage.late import Aside
+from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
 from fakturo.engine.errors import MeterError, PriceError
 from fakturo.engine.meters import Aggregation, Meter, meter_of
 from fakturo.engine.money import exact_context
 from fakturo.engine.prices import parse_price
+from fakturo.engine.schedule import Cadence
 from fakturo.schemas.events.contracts import SubscriptionItem
 
 _ZONES_APART = timedelta(hours=26)
@@ -53,7 +57,11 @@ def _needs_events(price: dict[str, object], currency: str) -> bool:
 
 
 async def save_meters(
-    accounts: dict[str, ProjectedAccount], items: Sequence[ItemRow], version: int, tx: Transaction
+    accounts: dict[str, ProjectedAccount],
+    items: Sequence[ItemRow],
+    version: int,
+    open_periods: OpenPeriods,
+    tx: Transaction,
 ) -> set[str]:
     """Note which meters and raw types each account has now; total the new ones. Returns who gained a meter."""
     wanted = {account_id: _Wanted() for account_id in accounts}
@@ -65,7 +73,8 @@ async def save_meters(
         if one.meter_ids - had:
             gained.add(account_id)
             if had:
-                await _total_from_events(account_id, sorted(one.meter_ids - had), one.start_on, tx)
+                totals = _Totals(account_id, accounts[account_id], open_periods)
+                await totals.take(sorted(one.meter_ids - had), one.start_on, tx)
         new_types = one.raw_types.difference(accounts[account_id].raw_types)
         if had and new_types:
             await projection_store.mark_raw(tx.driver, account_id, sorted(new_types))
@@ -83,27 +92,47 @@ def _want(wanted: _Wanted, row: ItemRow) -> None:
             wanted.raw_types.add(meter.event_type)
 
 
-async def _total_from_events(account_id: str, meter_ids: Sequence[int], start_on: date, tx: Transaction) -> None:
-    """Total the account's stored events by meters that it did not have when they came; late ones count in no total.
+@dataclass(slots=True)
+class _Totals:
+    """Takes the totals of an account's stored events by meters that it did not have when they came."""
 
-    A level (`weighted_sum`) is the sum of all that ever came, everything else is asked for since service began.
-    """
-    fold = Fold()
-    found = await projection_store.meters(tx.driver, meter_ids)
-    meters = [CountingMeter(meter_id, meter_of(definition)) for meter_id, definition, _ in found]
-    await projection_store.forget_rollups(tx.driver, account_id, meter_ids)
-    types = sorted({one.meter.event_type for one in meters})
-    from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
-    if any(one.meter.aggregation is Aggregation.WEIGHTED_SUM for one in meters):
-        from_at = _ALL_TIME
-    async for event in stored_events(tx.driver, account_id, types, from_at, _END_OF_TIME):
-        if event.late:
-            continue
-        counts = [count for meter in meters if (count := _count(meter, event)) is not None]
+    account_id: str
+    account: ProjectedAccount
+    open_periods: OpenPeriods
+    fold: Fold = field(default_factory=Fold)
+    aside: Aside = field(default_factory=Aside)
+
+    async def take(self, meter_ids: Sequence[int], start_on: date, tx: Transaction) -> None:
+        """Total what counts now by the meters; what came late for one waits for its tick as it would have.
+
+        A level (`weighted_sum`) is the sum of all that ever came, everything else is asked for since service began.
+        """
+        found = await projection_store.meters(tx.driver, meter_ids)
+        meters = [(CountingMeter(meter_id, meter_of(definition)), cadence) for meter_id, definition, cadence in found]
+        await projection_store.forget_rollups(tx.driver, self.account_id, meter_ids)
+        await late_store.forget_waiting(tx.driver, self.account_id, meter_ids)
+        types = sorted({one.meter.event_type for one, _ in meters})
+        from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
+        if any(one.meter.aggregation is Aggregation.WEIGHTED_SUM for one, _ in meters):
+            from_at = _ALL_TIME
+        async for event in current_events(tx.driver, self.account_id, types, from_at, _END_OF_TIME):
+            for meter, cadence in meters:
+                self._add(event, meter, cadence)
+        await self.aside.save(tx)
+        if self.fold.totals:
+            await store.add_rollups(tx.driver, self.fold.columns())
+
+    def _add(self, event: StoredEvent, meter: CountingMeter, cadence: Cadence) -> None:
+        count = _count(meter, event)
+        if count is None:
+            return
+        versions = self.account.content.versions if self.account.content else ()
+        late = self.open_periods.is_late(versions, event.at, event.watermark_at, cadence)
         with exact_context():
-            fold.add(account_id, counts, event.at, event.recorded_at)
-    if fold.totals:
-        await store.add_rollups(tx.driver, fold.columns())
+            if late:
+                self.aside.add(event.watermark_at, self.account_id, (count,), event.at, event.recorded_at)
+            else:
+                self.fold.add(self.account_id, (count,), event.at, event.recorded_at)
 
 
 def _count(one: CountingMeter, event: StoredEvent) -> Count | None:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import meter_identity, metering, projection_store, revisions, store
+from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
 from fakturo.consumers.usage.revisions import ChangedItem
 from fakturo.engine.errors import PriceError
@@ -77,6 +78,7 @@ class Projection:
     """Applies contracts to the book; no period is opened on or after `billing_until`."""
 
     billing_until: date | None
+    open_periods: OpenPeriods
 
     async def apply(self, changes: Sequence[Change], tx: Transaction) -> list[str]:
         """Apply `changes`; return the references whose parked records may be counted now."""
@@ -89,7 +91,7 @@ class Projection:
         items = await projection_store.load_items(tx.driver, sorted(touched))
         await projection_store.save_pointers(tx.driver, self._pointers(accounts, items))
         await revisions.queue(_changed(newest, items), accounts, self.billing_until, tx)
-        gained = await metering.save_meters(accounts, items, version, tx)
+        gained = await metering.save_meters(accounts, items, version, self.open_periods, tx)
         await _mark(newest, items, tx)
         return _references(accounts, newest, gained)
 

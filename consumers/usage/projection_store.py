@@ -205,9 +205,9 @@ async def save_meter_ids(
 async def mark_raw(driver: asyncpg.Connection, account_id: str, types: Sequence[str]) -> None:
     """Have the account's stored events of `types` found by the statements that read events themselves."""
     await driver.execute(
-        'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id) '
-        'SELECT account_id, type, at, partition, "offset", source, id FROM usage.event '
-        "WHERE account_id = $1 AND type = ANY($2::text[]) AND NOT late ON CONFLICT DO NOTHING",
+        'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id, watermark_at) '
+        "SELECT account_id, type, at, partition, \"offset\", source, id, coalesce(watermark_at, '-infinity') "
+        "FROM usage.event WHERE account_id = $1 AND type = ANY($2::text[]) ON CONFLICT DO NOTHING",
         account_id,
         list(types),
     )

@@ -145,10 +145,13 @@ async def queue(driver: asyncpg.Connection, rows: Sequence[ToRevise]) -> None:
 
 
 async def forget_queued(driver: asyncpg.Connection, items: Sequence[str], kept: Sequence[ToRevise]) -> None:
-    """Forget the periods of `items` that wait but for those in `kept`: the contract says again what was stated."""
+    """Forget the periods of `items` that wait but for those in `kept`: the contract says again what was stated.
+
+    Those of which the usage changed stay.
+    """
     await driver.execute(
-        "DELETE FROM usage.revision_due WHERE subscription_item = ANY($1::text[]) AND (subscription_item, "
-        "period_start_at) NOT IN (SELECT * FROM unnest($2::text[], $3::timestamptz[]))",
+        "DELETE FROM usage.revision_due WHERE NOT for_usage AND subscription_item = ANY($1::text[]) "
+        "AND (subscription_item, period_start_at) NOT IN (SELECT * FROM unnest($2::text[], $3::timestamptz[]))",
         list(items),
         [one.subscription_item for one in kept],
         [one.period.start_at for one in kept],

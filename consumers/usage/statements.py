@@ -20,7 +20,7 @@ from msgspec import structs
 
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, alerts, revision_store, statement_store, store
-from fakturo.consumers.usage.event_usage import usage_from_events
+from fakturo.consumers.usage.event_usage import Known, usage_from_events
 from fakturo.consumers.usage.rateable import DueItem, Rateable
 from fakturo.consumers.usage.rating import Rated, Used, newest_of, rate_item, used_of
 from fakturo.consumers.usage.revision_store import FinalStatement
@@ -55,7 +55,7 @@ class Statements:
         await _lock(tx)
         closed_at = to - timedelta(seconds=self.grace_seconds)
         due = await statement_store.due_items(tx.driver, closed_at, to, FINAL_ITEMS_MAX)
-        work = await _rate(due, tx, final=True)
+        work = await _rate(due, tx, tick_at=to)
         await statement_store.save_problems(tx.driver, _problems(work.failed))
         ends = [self._moved(rated.source) for _, rated in work.rated]
         await statement_store.move_pointers(tx.driver, ends)
@@ -71,7 +71,7 @@ class Statements:
         """Rate up to `REVISED_PERIODS_MAX` periods again and publish what differs; return whether more remain."""
         await _lock(tx)
         due = await revision_store.due_revisions(tx.driver, to, REVISED_PERIODS_MAX)
-        work = await _rate(due, tx, final=True)
+        work = await _rate(due, tx, tick_at=to)
         await statement_store.save_problems(tx.driver, _problems(work.failed))
         before = await revision_store.finals_of(tx.driver, due)
         published: list[Rated] = []
@@ -98,7 +98,7 @@ class Statements:
         """Publish the running statements of up to `RUNNING_ITEMS_MAX` items whose totals changed."""
         await _lock(tx)
         due = await statement_store.take_dirty_items(tx.driver, RUNNING_ITEMS_MAX)
-        work = await _rate(due, tx, final=False)
+        work = await _rate(due, tx, tick_at=None)
         await store.mark_dirty(tx.driver, sorted({(one.account_id, one.meter_id) for one in work.postponed}))
         rated = [one for _, one in work.rated]
         await alerts.tell(rated, tx)  # those too that say nothing new: their contract may have a new threshold
@@ -128,9 +128,10 @@ class _Work:
     postponed: list[DueItem] = field(default_factory=list)
 
 
-async def _rate(due: Sequence[DueItem], tx: Transaction, *, final: bool) -> _Work:
+async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | None) -> _Work:
     """Return the statements of `due` from the committed totals, or from the events where totals are not enough.
 
+    They are for good as of the tick at `tick_at`, running ones without.
     Events are read until there are `EVENTS_MAX` of them, at least those of one item; the items behind are postponed.
     """
     work, events = _Work(), 0
@@ -145,8 +146,8 @@ async def _rate(due: Sequence[DueItem], tx: Transaction, *, final: bool) -> _Wor
             continue
         events += count
         try:
-            used = await _used(item, totals, tx, final=final)
-            work.rated.append((item, rate_item(item, used, final=final)))
+            used = await _used(item, totals, tx, tick_at)
+            work.rated.append((item, rate_item(item, used, final=tick_at is not None)))
         except PriceError as error:
             work.failed.append((item.due, error))
     return work
@@ -163,17 +164,17 @@ def _rateable(due: Sequence[DueItem], work: _Work) -> list[Rateable]:
     return items
 
 
-async def _used(item: Rateable, totals: Sequence[SliceTotal], tx: Transaction, *, final: bool) -> list[Used]:
+async def _used(item: Rateable, totals: Sequence[SliceTotal], tx: Transaction, tick_at: datetime | None) -> list[Used]:
     """Return what was used in each range of the item; levels are held up to the newest event, in the end to the end."""
     used = [used_of(item.due, total) for total in totals]
-    until_at = None if final else newest_of(used, item.due.period.start_at)
+    until_at = newest_of(used, item.due.period.start_at) if tick_at is None else None
     position = 0
     for stretch in item.stretches:
         for counted in (stretch.counted, stretch.billed):
             if counted is None:
                 continue
             if item.due.meter.needs_events or stretch.part.price.needs_events:
-                usage = await usage_from_events(tx.driver, item.due, stretch, counted, until_at)
+                usage = await usage_from_events(tx.driver, item.due, stretch, counted, Known(tick_at, until_at))
                 used[position] = used_of(item.due, totals[position], usage)
             position += 1
     return used

@@ -20,10 +20,11 @@ async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> 
     """Store the events whose identity is new; return the identities that were not. `rows` are sorted by identity."""
     inserted = await driver.fetch(
         "INSERT INTO usage.event (source, id, payload_hash, account_id, type, at, data, late, recorded_at, partition, "
-        '"offset") SELECT source, id, payload_hash, account_id, type, at, data::jsonb, late, recorded_at, partition, '
-        '"offset" FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], '
-        "$7::text[], $8::bool[], $9::timestamptz[], $10::int[], $11::bigint[]) AS new(source, id, payload_hash, "
-        'account_id, type, at, data, late, recorded_at, partition, "offset") '
+        '"offset", watermark_at) SELECT source, id, payload_hash, account_id, type, at, data::jsonb, late, '
+        'recorded_at, partition, "offset", watermark_at FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], '
+        "$5::text[], $6::timestamptz[], $7::text[], $8::bool[], $9::timestamptz[], $10::int[], $11::bigint[], "
+        "$12::timestamptz[]) AS new(source, id, "
+        'payload_hash, account_id, type, at, data, late, recorded_at, partition, "offset", watermark_at) '
         "ON CONFLICT DO NOTHING RETURNING source, id",
         [row.event.source for row in rows],
         [row.event.id for row in rows],
@@ -36,6 +37,7 @@ async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> 
         [row.event.record.recorded_at for row in rows],
         [row.event.record.partition for row in rows],
         [row.event.record.offset for row in rows],
+        [row.event.record.watermark_at for row in rows],
     )
     if len(inserted) == len(rows):
         return set()
@@ -43,30 +45,21 @@ async def insert_events(driver: asyncpg.Connection, rows: Sequence[Counted]) -> 
 
 
 async def note_for_rating(driver: asyncpg.Connection, rows: Sequence[Counted]) -> None:
-    """Note of events that were just stored which are rated themselves, and for which meters some are late."""
-    raw = [row for row in rows if row.raw and not row.late]
-    if raw:
-        await driver.execute(
-            'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id) '
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], "
-            "$7::text[])",
-            [row.account_id for row in raw],
-            [row.event.type for row in raw],
-            [row.event.at for row in raw],
-            [row.event.record.partition for row in raw],
-            [row.event.record.offset for row in raw],
-            [row.event.source for row in raw],
-            [row.event.id for row in raw],
-        )
-    late = [(row.event.source, row.event.id, meter_id) for row in rows for meter_id in row.late_for]
-    if late:
-        await driver.execute(
-            "INSERT INTO usage.event_late_for (source, id, meter_id) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::int[])",
-            [one[0] for one in late],
-            [one[1] for one in late],
-            [one[2] for one in late],
-        )
+    """Note of events that were just stored that they are rated themselves."""
+    await driver.execute(
+        'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id, watermark_at) '
+        "SELECT account, type, at, partition, \"offset\", source, id, coalesce(watermark_at, '-infinity') "
+        "FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], $7::text[], "
+        '$8::timestamptz[]) AS new(account, type, at, partition, "offset", source, id, watermark_at)',
+        [row.account_id for row in rows],
+        [row.event.type for row in rows],
+        [row.event.at for row in rows],
+        [row.event.record.partition for row in rows],
+        [row.event.record.offset for row in rows],
+        [row.event.source for row in rows],
+        [row.event.id for row in rows],
+        [row.event.record.watermark_at for row in rows],
+    )
 
 
 async def payload_hashes(driver: asyncpg.Connection, identities: Sequence[Identity]) -> dict[Identity, bytes]:

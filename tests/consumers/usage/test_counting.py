@@ -138,7 +138,7 @@ async def test_a_dead_letter_claims_no_identity_so_the_mended_event_counts(desk:
     assert [one.quantity for one in await desk.flush()] == [Decimal("1.5")]
 
 
-async def test_usage_after_its_periods_close_is_stored_as_late_and_in_no_total(desk: Desk) -> None:
+async def test_usage_after_its_period_closed_is_stated_as_a_revision_at_the_next_tick(desk: Desk) -> None:
     await desk.sign(account(), subscription(item("calls")))
     await desk.hand_in(desk.usage("1"))
     await desk.tick(MARCH)
@@ -149,7 +149,11 @@ async def test_usage_after_its_periods_close_is_stored_as_late_and_in_no_total(d
     assert tx.outcomes["billing.usage", "late"] == 1
     assert [row["id"] for row in await desk.connection.fetch("SELECT id FROM usage.event WHERE late")] == ["2"]
     await desk.tick(APRIL)
-    assert [quantity for _, _, quantity, _ in desk.finals()] == [Decimal(1), Decimal(1)]
+    assert [(start_on, quantity) for _, start_on, quantity, _ in desk.finals()] == [
+        ("2026-02-01", Decimal(1)),
+        ("2026-03-01", Decimal(1)),
+        ("2026-02-01", Decimal(2)),
+    ]
 
 
 @pytest.mark.parametrize(("grace_seconds", "late"), [(3599, True), (3600, True), (3601, False)])

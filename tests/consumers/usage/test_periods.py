@@ -59,10 +59,10 @@ async def test_usage_of_a_month_from_the_15th_is_late_from_the_15th_on(desk: Des
 
 
 @pytest.mark.parametrize("month_meter", [CALLS, TOKENS])
-async def test_usage_that_is_late_for_a_month_counts_in_the_quarter_and_in_no_total_of_the_month(
+async def test_usage_that_is_late_for_a_month_counts_in_the_quarter_at_once_and_in_the_months_revision(
     desk: Desk, month_meter: Any
 ) -> None:
-    """Also where both items count by the same meter; a revision of the month leaves it out too."""
+    """Also where both items count by the same meter; the month has a new price too: 2 events at 3 EUR."""
     monthly = item("month", month_meter, service_start_on=JANUARY_1)
     await desk.sign(account(), subscription(monthly), subscription(quarterly(), name="second"))
     await desk.hand_in(desk.usage("1", "2026-01-20T00:00:00Z", data={"tokens": "1"}))
@@ -77,7 +77,7 @@ async def test_usage_that_is_late_for_a_month_counts_in_the_quarter_and_in_no_to
     january = [
         (one.revision, one.quantity, one.amount_minor) for one in desk.published if one.period.end == at("2026-02-01")
     ]
-    assert january == [(1, Decimal(1), 200), (2, Decimal(1), 300)]
+    assert january == [(1, Decimal(1), 200), (2, Decimal(2), 600)]
     assert [one[1:] for one in desk.finals() if one[0] == "quarter"] == [("2026-01-01", Decimal(2), 400)]
 
 
