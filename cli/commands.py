@@ -12,6 +12,7 @@ from fakturo.cli.agents import PROCESSES
 from fakturo.cli.credit_commands import coupons, credits, points  # noqa: A004 - the subject's name
 from fakturo.cli.invoice_commands import invoices
 from fakturo.cli.salesforce.commands import salesforce
+from fakturo.cli.usage_commands import register
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
 HomeOption = Annotated[
@@ -37,6 +38,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(catalog, name="catalog")
 app.add_typer(salesforce, name="salesforce")
 app.add_typer(bench, name="bench")
+register(app, bench)
 
 
 @app.command()

@@ -40,23 +40,23 @@ def _lines(invoice: Invoice, locale: str | None) -> Table:
         return amount_text(amount_minor, currency, grouped=True)
 
     table = Table(header_style="bold")
-    for column in ("what", "how it came about", f"amount {currency}"):
+    for column in ("line", "what", "how it came about", f"amount {currency}"):
         table.add_column(column, justify="right" if column.startswith("amount") else "left")
     for line in invoice.lines:
         kind = "" if line.kind == "charge" else f" ({line.kind.replace('_', ' ')})"
-        table.add_row(line.description + kind, _sentence(line, locale), text(line.amount_minor))
+        table.add_row(line.line_id, line.description + kind, _sentence(line, locale), text(line.amount_minor))
     for discount in invoice.discounts:
-        table.add_row(discount.description, discount.kind.replace("_", " "), text(discount.amount_minor))
+        table.add_row("", discount.description, discount.kind.replace("_", " "), text(discount.amount_minor))
     table.add_section()
-    table.add_row("Subtotal", "", text(invoice.subtotal_minor))
+    table.add_row("", "Subtotal", "", text(invoice.subtotal_minor))
     for tax in invoice.taxes:
         rate = f"{tax.rate_percent} % of {text(tax.taxable_minor)}"
-        table.add_row(f"Tax, {tax.category}", rate, text(tax.tax_minor))
-    table.add_row("[bold]Total[/bold]", "", f"[bold]{text(invoice.total_minor)}[/bold]")
+        table.add_row("", f"Tax, {tax.category}", rate, text(tax.tax_minor))
+    table.add_row("", "[bold]Total[/bold]", "", f"[bold]{text(invoice.total_minor)}[/bold]")
     for credit in invoice.credits:
-        table.add_row("Credit", credit.grant_id, text(-credit.amount_minor))
+        table.add_row("", "Credit", credit.grant_id, text(-credit.amount_minor))
     if invoice.credits_applied_minor:
-        table.add_row("[bold]Amount due[/bold]", "", f"[bold]{text(invoice.amount_due_minor)}[/bold]")
+        table.add_row("", "[bold]Amount due[/bold]", "", f"[bold]{text(invoice.amount_due_minor)}[/bold]")
     return table
 
 
