@@ -8,14 +8,13 @@ Usage     is the statement's own; of prices that look at single events, and of w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import asyncpg
 
 from fakturo.cli.explain.answer import Step
 from fakturo.cli.explain.lines import FoundLine
 from fakturo.cli.explain.steps import billed_before_minor, steps_of
-from fakturo.consumers.usage.event_usage import usage_from_events
+from fakturo.consumers.usage.event_usage import Known, usage_from_events
 from fakturo.consumers.usage.folding import dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
 from fakturo.consumers.usage.rating import rate_stretches, used_of
@@ -53,19 +52,25 @@ def stated_slice(found: FoundLine, statements: Sequence[UsageRated]) -> StatedSl
 async def rated_steps(
     connection: asyncpg.Connection, due: DueItem, stated: StatedSlice, locale: str | None
 ) -> list[Step] | None:
-    """Return the steps of the slice; None where the contract, or the events, now make something else of it."""
-    try:
-        item = Rateable.of(due)
-        usages = [one for stretch in item.stretches for one in await _usages(connection, due, stretch, stated)]
-        rated = rate_stretches(item, usages, final=stated.statement.final)
-    except PriceError:
-        return None
-    for one in rated:
-        if one.stretch.shown and _is_of(one.stretch, stated.part):
-            same = one.result.exact, one.result.amount_minor
-            return (
-                steps_of(one.result, locale) if same == (stated.part.amount_exact, stated.part.amount_minor) else None
-            )
+    """Return the steps of the slice; None where the contract, or the events, now make something else of it.
+
+    Of a price that looks at events it tries those that count now, then those that were known when the period ended.
+    """
+    held_until_at = None if stated.statement.final else stated.statement.as_of
+    for known_before in (None, due.period.end_at):
+        known = Known(known_before, held_until_at)
+        try:
+            item = Rateable.of(due)
+            usages = [
+                one for stretch in item.stretches for one in await _usages(connection, due, stretch, stated, known)
+            ]
+            rated = rate_stretches(item, usages, final=stated.statement.final)
+        except PriceError:
+            continue
+        results = [one.result for one in rated if one.stretch.shown and _is_of(one.stretch, stated.part)]
+        for result in results:
+            if (result.exact, result.amount_minor) == (stated.part.amount_exact, stated.part.amount_minor):
+                return steps_of(result, locale)
     return None
 
 
@@ -78,14 +83,15 @@ def _is_of(stretch: Stretch, part: RatedSlice) -> bool:
     )
 
 
-async def _usages(connection: asyncpg.Connection, due: DueItem, stretch: Stretch, stated: StatedSlice) -> list[Usage]:
+async def _usages(
+    connection: asyncpg.Connection, due: DueItem, stretch: Stretch, stated: StatedSlice, known: Known
+) -> list[Usage]:
     """Return the usage of each range of a stretch: what counts, and what was billed of it."""
     part = next((one for one in stated.statement.slices if _is_of(stretch, one)), None)
     if part is not None and stretch.shown and stretch.billed is None and not stretch.part.price.needs_events:
         return [_stated_usage(due, part)]
-    until_at = None if stated.statement.final else stated.statement.as_of
     ranges = [one for one in (stretch.counted, stretch.billed) if one is not None]
-    return [await _usage_now(connection, due, stretch, one, until_at) for one in ranges]
+    return [await _usage_now(connection, due, stretch, one, known) for one in ranges]
 
 
 def _stated_usage(due: DueItem, part: RatedSlice) -> Usage:
@@ -96,10 +102,9 @@ def _stated_usage(due: DueItem, part: RatedSlice) -> Usage:
 
 
 async def _usage_now(
-    connection: asyncpg.Connection, due: DueItem, stretch: Stretch, counted: Period, until_at: datetime | None
+    connection: asyncpg.Connection, due: DueItem, stretch: Stretch, counted: Period, known: Known
 ) -> Usage:
     (total,) = await totals_of(connection, [SliceRange(due.account_id, due.meter_id, counted.start_at, counted.end_at)])
     if due.meter.needs_events or stretch.part.price.needs_events:
-        usage = await usage_from_events(connection, due, stretch, counted, until_at)
-        return used_of(due, total, usage).usage
+        return used_of(due, total, await usage_from_events(connection, due, stretch, counted, known)).usage
     return used_of(due, total).usage
