@@ -19,13 +19,13 @@ from fakturo.producers.publisher import make_producer, stop_producer
 from fakturo.schemas.codec import encode
 from fakturo.schemas.envelope import Event
 from fakturo.schemas.partitioning import partition_for
-from fakturo.schemas.topics import REQUESTS
+from fakturo.schemas.topics import REQUESTS, Topic
 
 STOP_SECONDS = 5.0
 
 
-def ask(home: Path, event_type: str, request_id: str, account: str, data: Any, *, as_json: bool) -> int:
-    """Publish a request and say that it was; return the exit status. What came of it stands in the books."""
+def request_event(event_type: str, request_id: str, account: str, data: Any) -> bytes:
+    """Return the CloudEvent of a request, as it is published."""
     event = Event(
         specversion="1.0",
         id=request_id,
@@ -36,20 +36,36 @@ def ask(home: Path, event_type: str, request_id: str, account: str, data: Any, *
         datacontenttype="application/json",
         data=data,
     )
-    asyncio.run(_publish(settings_of(home), account, encode(event)))
+    return encode(event)
+
+
+def ask(
+    home: Path,
+    event_type: str,
+    request_id: str,
+    account: str,
+    data: Any,
+    *,
+    as_json: bool,
+    topic: Topic = REQUESTS,
+) -> int:
+    """Publish a request and say that it was; return the exit status. What came of it stands in the books."""
+    value = request_event(event_type, request_id, account, data)
+    asyncio.run(publish(settings_of(home), topic, account, value))
     if as_json:
-        print_json({"id": request_id, "type": event_type, "account": account, "topic": REQUESTS.name})
+        print_json({"id": request_id, "type": event_type, "account": account, "topic": topic.name})
     else:
         console.print(f"Asked for {request_id} ({event_type}); `fakturo dlq list` shows it if it was refused.")
     return 0
 
 
-async def _publish(settings: Settings, account: str, value: bytes) -> None:
+async def publish(settings: Settings, topic: Topic, account: str, value: bytes) -> None:
+    """Publish a request of `account` on `topic` and wait until the broker has it."""
     producer = make_producer(settings.kafka)
     try:
         await producer.start()
         await producer.send_and_wait(
-            settings.topic_prefix + REQUESTS.name,
+            settings.topic_prefix + topic.name,
             value,
             key=account.encode(),
             partition=partition_for(account, settings.partitions),

@@ -15,6 +15,7 @@ HOME = Path(".fakturo")
 def register(app: typer.Typer, bench: typer.Typer) -> None:
     """Add the subjects to the command."""
     app.command("explain")(explain)
+    app.command("rerate")(rerate)
 
 
 def explain(
@@ -27,3 +28,21 @@ def explain(
     from fakturo.cli.explain.command import run_explain
 
     raise typer.Exit(run_explain(home, line, events, as_json=as_json))
+
+
+def rerate(
+    account: str,
+    period: Annotated[str, typer.Option(metavar="YYYY-MM", help="A month, in the account's zone.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Ask the usage agent to total and rate it again, at the next tick.")
+    ] = False,
+    request_id: Annotated[
+        str | None, typer.Option("--request-id", help="The request's own id: the same again is a repeat. Default: new.")
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Compute an account's month again from its raw events; exit 1 where the books say otherwise."""
+    from fakturo.cli.rerate.command import run_rerate
+
+    raise typer.Exit(run_rerate(home, account, period, apply=apply, request_id=request_id, as_json=as_json))

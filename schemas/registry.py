@@ -79,7 +79,7 @@ def _usage_shapes(names: tuple[str, ...], topic: Topic) -> tuple[Shape, ...]:
 SHAPES: tuple[Shape, ...] = (
     Shape(name=CHANGE_DATA, struct=ChangeRecord, read=True, topics=topics.SF_TOPICS),
     Shape(name=USAGE, struct=Event[dict[str, Any]], read=True, topics=(topics.USAGE,)),
-    *_usage_shapes((usage.USAGE_CORRECTED,), topics.USAGE),
+    *_usage_shapes((usage.USAGE_CORRECTED, usage.RERATE_REQUESTED), topics.USAGE),
     *_shapes(payments.TYPES, topics.PAYMENTS),
     *_shapes(requests.TYPES, topics.REQUESTS),
     *_shapes(catalog.TYPES, topics.CATALOG),

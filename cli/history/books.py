@@ -1,8 +1,8 @@
 """What was sold to whom, and what of it was used: read from the books, never changed.
 
-Place     contracts.published, usage.rollup, usage.event, invoicing.invoice_line -> [this] -> periods, simulate.
+Place     contracts.published, usage.rollup, raw events, invoicing.invoice_line -> [this] -> periods, simulate.
 Totals    of a meter that the usage agent has totalled come from its quarter-hour rollups; of one that only the new list
-          knows, and where single events are rated, from the raw events. Events that came late count in neither.
+          knows, and where single events are rated, from the raw events as they count now: late and corrected ones too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from fakturo.consumers.usage.corrected_store import current_events
 from fakturo.engine.meters import Rollup
 from fakturo.engine.periods import Period
 from fakturo.schemas.events.contracts import (
@@ -121,22 +122,9 @@ async def read_events(
     With `since_ever` also those before each stretch: a level is carried into it.
     """
     for stretch in stretches:
-        stretch.events = []
-    rows = await connection.fetch(
-        "SELECT s.number, e.data::text AS data, e.at FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) "
-        "WITH ORDINALITY AS s(account_id, start_at, end_at, number) JOIN usage.event e "
-        "ON e.account_id = s.account_id AND e.type = $1 AND e.at >= s.start_at AND e.at < s.end_at AND NOT e.late "
-        'ORDER BY s.number, e.at, e.partition, e."offset"',
-        meter.event_type,
-        [stretch.account for stretch in stretches],
-        [BEGINNING if since_ever else stretch.period.start_at for stretch in stretches],
-        [stretch.period.end_at for stretch in stretches],
-    )
-    for row in rows:
-        event = RawEvent(data=msgspec.json.decode(row["data"]), at=row["at"])
-        found = stretches[row["number"] - 1].events
-        if found is not None:
-            found.append(event)
+        from_at = BEGINNING if since_ever else stretch.period.start_at
+        events = current_events(connection, stretch.account, [meter.event_type], from_at, stretch.period.end_at)
+        stretch.events = [RawEvent(data=msgspec.json.decode(event.data), at=event.at) async for event in events]
 
 
 async def billed_minor(connection: asyncpg.Connection, periods: Sequence[tuple[str, Period]]) -> list[int | None]:

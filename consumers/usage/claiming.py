@@ -16,7 +16,7 @@ from fakturo.consumers.usage import store
 from fakturo.consumers.usage.accounts import AccountDirectory
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match
-from fakturo.consumers.usage.reading import UsageEvent, read_usage
+from fakturo.consumers.usage.reading import IsRequest, UsageEvent, read_usage
 from fakturo.consumers.usage.store import Identity
 from fakturo.engine.errors import MeterError
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
@@ -28,19 +28,20 @@ Waiting = tuple[Record, str, str]
 
 @dataclass(slots=True)
 class Sorted:
-    """A batch: what can be counted, in order of arrival, and what waits for a contract."""
+    """A batch: what can be counted, in order of arrival, what waits for a contract, and requests to rate again."""
 
     counted: list[Counted] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    requests: list[Record] = field(default_factory=list)
 
 
 async def sort_out(
     records: Sequence[Record], directory: AccountDirectory, open_periods: OpenPeriods, tx: Transaction
 ) -> Sorted:
     """Read and match `records`; what is bad is rejected."""
-    events = _read_all(records, tx)
-    await directory.load(tx.driver, [event.subject for event in events])
     result = Sorted()
+    events = _read_all(records, result.requests, tx)
+    await directory.load(tx.driver, [event.subject for event in events])
     for event in events:
         account = directory.get(event.subject)
         if account is None:
@@ -59,7 +60,7 @@ async def sort_out(
     return result
 
 
-def _read_all(records: Sequence[Record], tx: Transaction) -> list[UsageEvent]:
+def _read_all(records: Sequence[Record], requests: list[Record], tx: Transaction) -> list[UsageEvent]:
     events: list[UsageEvent] = []
     keep = events.append
     for record in records:
@@ -67,6 +68,8 @@ def _read_all(records: Sequence[Record], tx: Transaction) -> list[UsageEvent]:
             keep(read_usage(record))
         except SchemaError as error:
             tx.reject(record, error.reason, str(error))
+        except IsRequest:
+            requests.append(record)
     return events
 
 

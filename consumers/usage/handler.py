@@ -13,7 +13,7 @@ from datetime import datetime
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import account_store, late, store
+from fakturo.consumers.usage import account_store, late, rerate, store
 from fakturo.consumers.usage.accounts import AccountDirectory
 from fakturo.consumers.usage.claiming import Waiting, claim, sort_out
 from fakturo.consumers.usage.folding import Fold
@@ -52,6 +52,8 @@ class UsageAgent:
 
     async def advance(self, to: datetime, tx: Transaction) -> bool:
         """Publish final statements of a part of what is over, or to be rated again; return whether more remain."""
+        if await rerate.apply(to, self._open_periods, tx):
+            return True  # by itself: it holds the contracts alone
         if await late.apply(to, tx):
             return True  # what is late counts before anything is stated
         more = await self._statements.finalize(to, tx)
@@ -82,6 +84,8 @@ class UsageAgent:
     async def _count(self, records: Sequence[Record], directory: AccountDirectory, tx: Transaction) -> list[Waiting]:
         """Count `records`; return those that wait for a contract."""
         result = await sort_out(records, directory, self._open_periods, tx)
+        if result.requests:
+            await rerate.take(result.requests, tx)
         fresh = await claim(result.counted, tx)
         raw = [one for one in fresh if one.raw]
         if raw:

@@ -16,11 +16,15 @@ from fakturo.consumers.runtime.records import Record
 from fakturo.schemas.codec import NOT_JSON, decode_envelope, encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
-from fakturo.schemas.events.usage import USAGE_CORRECTED
+from fakturo.schemas.events.usage import RERATE_REQUESTED, USAGE_CORRECTED
 
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FINGERPRINT_BYTES = 16
+
+
+class IsRequest(Exception):
+    """The record asks for a re-rating (rerate.py). Said so, it costs all others nothing."""
 
 
 class UsageEvent(msgspec.Struct, frozen=True, gc=False):
@@ -41,12 +45,15 @@ def read_usage(record: Record) -> UsageEvent:
     """Return the event that `record` holds.
 
     Raises:
+        IsRequest: it asks for a re-rating.
         SchemaError: no CloudEvent, no subject, no time, data that is no object, or a type that is not taken.
     """
     value = record.value
     if value is not None and b"\\u0000" in value and _NUL.search(value):
         raise SchemaError(Reason.UNKNOWN_SHAPE, "a text holds the character NUL, which cannot be stored")
     envelope = decode_envelope(value, record.headers)
+    if envelope.type == RERATE_REQUESTED:
+        raise IsRequest
     subject = envelope.subject
     if not subject:
         raise SchemaError(Reason.UNKNOWN_SHAPE, "subject, the account, is missing", "$.subject")

@@ -9,6 +9,7 @@ from fakturo.schemas.envelope import Instant
 
 USAGE_CORRECTED = "fakturo.usage.corrected.v1"
 USAGE_RATED = "fakturo.usage.rated.v1"
+RERATE_REQUESTED = "fakturo.usage.rerate_requested.v1"
 THRESHOLD_CROSSED = "fakturo.usage.threshold_crossed.v1"
 
 
@@ -31,6 +32,13 @@ class UsageCorrected(msgspec.Struct, frozen=True, kw_only=True):
 
     corrects: EventIdentity
     replacement: dict[str, Any] | None
+
+
+class RerateRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for the usage of an account in `period` to be totalled, and what was stated of it rated, again."""
+
+    account: str
+    period: PeriodBounds
 
 
 class NextTier(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +118,7 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
 
 TYPES: dict[str, type[msgspec.Struct]] = {
     USAGE_CORRECTED: UsageCorrected,
+    RERATE_REQUESTED: RerateRequested,
     USAGE_RATED: UsageRated,
     THRESHOLD_CROSSED: ThresholdCrossed,
 }

@@ -93,6 +93,11 @@ USAGE_BOOKS = (
     ),
     Table(name="usage.superseded_event", columns=("source", "id", "account_id", "type", "at", "known_watermark_at")),
     Table(
+        name="usage.rerate_request",
+        columns=("source", "id", "payload_hash", "account_id", "start_at", "end_at", "totalled_until_at", "done"),
+        left_out={"known_watermark_at": "when it was asked for", "recorded_at": APPENDED},
+    ),
+    Table(
         name="usage.final_statement",
         columns=(
             "subscription_item",
