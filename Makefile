@@ -9,6 +9,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 PYTEST := $(BIN)/pytest
 STORM ?=
+WORKERS ?= 2
 
 .PHONY: help setup demo test check kafka test-kafka storm bench golden schemas proto up down clean
 
@@ -24,8 +25,8 @@ $(STAMP): pyproject.toml deploy/setup.sh
 demo: setup  ## a year of flights: contracts, usage, statements, invoices, ledger, KPIs
 	$(BIN)/fakturo demo
 
-test: setup  ## every test that needs neither Java nor kills (embedded broker and database)
-	$(PYTEST) -m "not storm"
+test: setup  ## every test that needs neither Java nor kills, on two workers (embedded brokers and databases)
+	$(PYTEST) -m "not storm" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup  ## lint, types, import rules, schemas, AsyncAPI, compose file, manifests, alert rules
 	$(BIN)/ruff check .

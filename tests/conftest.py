@@ -26,6 +26,28 @@ from fakturo.cli.stack.postgres import EmbeddedPostgres
 hypothesis.settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing here
 hypothesis.settings.load_profile("shared machine")
 
+HEAVIEST_FIRST = (
+    "tests/golden/",
+    "tests/journey/",
+    "tests/conformance/test_flights_year.py",
+    "tests/cli/salesforce/test_resync_and_drift.py",
+    "tests/cli/test_commands.py",
+    "tests/integration/",
+    "tests/consumers/crm_sync/",
+    "tests/cli/",
+)
+"""What takes longest begins first, so that no worker ends long after the other. Only time depends on this order."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the heaviest files first; the order within a file stays."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((i for i, begins in enumerate(HEAVIEST_FIRST) if item.nodeid.startswith(begins)), len(items))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
