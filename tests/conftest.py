@@ -5,15 +5,11 @@ Place     every test that talks to the world asks for `environment` (child proce
           (`make test-kafka`); FAKTURO_KAFKA and DATABASE_URL take what you have running.
 """
 
-import asyncio
-import inspect
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import hypothesis
@@ -22,6 +18,7 @@ import pytest
 from fakturo.cli.stack.broker import EmbeddedBroker
 from fakturo.cli.stack.kafka import ApacheKafka
 from fakturo.cli.stack.postgres import EmbeddedPostgres
+from tests.databases import Databases, execute, run_anywhere, with_database
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing here
 hypothesis.settings.load_profile("shared machine")
@@ -71,7 +68,10 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield external
         return
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    yield server.start()
+    url = server.start()
+    execute(url, "alter system set fsync = off")  # tests kill processes; nobody pulls the plug of the machine
+    execute(url, "select pg_reload_conf()")
+    yield url
     server.stop()
 
 
@@ -81,28 +81,43 @@ def template_database(database_server: str) -> Iterator[str]:
     from fakturo.consumers.runtime.database import migrate
 
     name = f"template_{uuid.uuid4().hex[:12]}"
-    _execute(database_server, f"create database {name}")
-    run_anywhere(lambda: migrate(_with_database(database_server, name)))
+    execute(database_server, f"create database {name}")
+    run_anywhere(lambda: migrate(with_database(database_server, name)))
     yield name
-    _execute(database_server, f"drop database {name} with (force)")
+    execute(database_server, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def databases(database_server: str, template_database: str) -> Iterator[Databases]:
+    """Return what gives out migrated, empty databases."""
+    databases = Databases(database_server, template_database)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def database_url(database_server: str, template_database: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """Return the URL of a migrated, empty database of this test's own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _execute(database_server, f"create database {name} template {template_database}")
-    yield _with_database(database_server, name)
-    _execute(database_server, f"drop database {name} with (force)")
+    url = databases.take()
+    yield url
+    databases.give_back(url)
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Return a connection to this test's migrated database."""
+    opened = await asyncpg.connect(database_url)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
 def empty_database_url(database_server: str) -> Iterator[str]:
     """Return the URL of a database without any table, for tests of the migrations."""
     name = f"empty_{uuid.uuid4().hex[:12]}"
-    _execute(database_server, f"create database {name}")
-    yield _with_database(database_server, name)
-    _execute(database_server, f"drop database {name} with (force)")
+    execute(database_server, f"create database {name}")
+    yield with_database(database_server, name)
+    execute(database_server, f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -132,29 +147,3 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> An
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return load_settings()
-
-
-def run_anywhere(work: Callable[[], Any]) -> Any:
-    """Call `work` in a thread of its own and, if it gives a coroutine, run that on a loop of its own."""
-
-    def call() -> Any:
-        result = work()
-        return asyncio.run(result) if inspect.iscoroutine(result) else result
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(call).result()
-
-
-def _execute(url: str, statement: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    run_anywhere(run)
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlsplit(url)._replace(path=f"/{name}").geturl()

@@ -1,7 +1,7 @@
 """One database a journey, and the price list that most of them use."""
 
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -55,12 +55,10 @@ CATALOG: dict[str, Any] = {
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection to this test's migrated database."""
-    opened = await asyncpg.connect(database_url)
-    await opened.execute("SET synchronous_commit TO off")  # nobody pulls the plug here, and a year has many commits
-    yield opened
-    await opened.close()
+async def connection(connection: asyncpg.Connection) -> asyncpg.Connection:
+    """Return the connection with commits that nobody waits for: nobody pulls the plug here, and a year has many."""
+    await connection.execute("SET synchronous_commit TO off")
+    return connection
 
 
 @pytest.fixture

@@ -240,14 +240,6 @@ class Desk:
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection to this test's migrated database."""
-    opened = await asyncpg.connect(database_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 def desk(connection: asyncpg.Connection) -> Desk:
     """Return a desk at an empty book."""
     return Desk(connection, CrmSyncAgent(settings=None))  # type: ignore[arg-type]

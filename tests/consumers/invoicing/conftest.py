@@ -1,7 +1,6 @@
 """An invoicing agent in a database of its own: a desk that hands it contracts, final statements and ticks."""
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -193,14 +192,6 @@ def settings_of(**given: Any) -> Settings:
         "credit_note_series": "CRN", "review_seconds": 0, "corrections": "next_invoice",
     }  # fmt: skip
     return Settings.model_construct(**{**fields, **given})
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection to this test's migrated database."""
-    opened = await asyncpg.connect(database_url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

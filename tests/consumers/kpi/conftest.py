@@ -1,7 +1,6 @@
 """A KPI agent in a database of its own: a desk that hands it facts and ticks, and reads its values."""
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -204,14 +203,6 @@ class _Open:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await (self._transaction.rollback() if kind else self._transaction.commit())
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection to this test's migrated database."""
-    opened = await asyncpg.connect(database_url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

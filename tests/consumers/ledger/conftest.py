@@ -1,7 +1,6 @@
 """A ledger in a database of its own: a desk that hands it invoices and payments, and looks into its books."""
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -154,14 +153,6 @@ def invoice_event(
         data=invoice,
         recorded_at=RECORDED_AT,
     )
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection to this test's migrated database."""
-    opened = await asyncpg.connect(database_url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

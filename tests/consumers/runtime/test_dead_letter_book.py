@@ -1,7 +1,5 @@
 """Dead letters in a person's hands: found, replayed exactly once, discarded but kept."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import pytest
 
@@ -16,13 +14,6 @@ from fakturo.consumers.runtime.dead_letter_book import (
 )
 from fakturo.consumers.runtime.transaction import decode_headers, encode_headers
 from fakturo.schemas.dead_letters import DeadLetterReason
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 async def bury(connection: asyncpg.Connection, agent: str, topic: str, offset: int) -> int:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -201,14 +201,6 @@ def reasons(tx: Transaction) -> Sequence[str]:
 def settings_of(**given: Any) -> Settings:
     """Return settings that no part of the handler reads from the environment."""
     return Settings.model_construct(**{"grace_seconds": 0, "billing_until": None, **given})
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection to this test's migrated database."""
-    opened = await asyncpg.connect(database_url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
