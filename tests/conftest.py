@@ -1,8 +1,9 @@
-"""What tests stand on: one broker and one database server a session, a fresh database and topic prefix a test.
+"""What tests stand on: a broker and a database server a worker, an empty database and a topic prefix a test.
 
 Place     every test that talks to the world asks for `environment` (child processes), `settings` (in this process), or
           the single parts. By default both are the embedded ones; FAKTURO_TEST_BROKER=apache takes a real Apache Kafka
           (`make test-kafka`); FAKTURO_KAFKA and DATABASE_URL take what you have running.
+Workers   `make test` runs two (docs/adr/0030-tests-in-parallel.md); to a session's fixture each worker is a session.
 """
 
 import os
