@@ -29,10 +29,10 @@ from fakturo.producers.simulate.flights_contracts import (
     contract_rows,
     items_of,
 )
+from fakturo.schemas.salesforce import API_VERSION
 from fakturo.schemas.salesforce.written_fields import INVOICE, INVOICE_LINE
 
 NAME = "sandbox"
-API_VERSION = "67.0"
 COLLECTION_RECORDS = 200
 START_SECONDS_MAX = 30.0
 KEEPALIVE_SECONDS = 1.0

@@ -8,10 +8,8 @@ One       a session's advisory lock in Postgres: a second driver waits. Time nev
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -23,6 +21,7 @@ from fakturo.consumers.runtime.health import Health, HealthServer
 from fakturo.consumers.runtime.health_checks import broker_check, database_check, driver_url
 from fakturo.consumers.runtime.logs import configure_logs
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.tasks import run_until_told
 from fakturo.producers.publisher import make_producer, stop_producer
 from fakturo.schemas.codec import encode
 from fakturo.schemas.envelope import Event, event_of
@@ -168,18 +167,5 @@ async def run_clock(settings: Settings, interval_seconds: float = INTERVAL_SECON
     driver = ClockDriver(settings, interval_seconds=interval_seconds)
     checks = {"database": database_check(settings), "broker": broker_check(settings)}
     server = HealthServer(driver.health, settings, checks)
-    await server.start()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    driving, telling = asyncio.create_task(driver.run()), asyncio.create_task(told.wait())
-    try:
-        done, _ = await asyncio.wait((driving, telling), return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        driving.cancel()
-        with suppress(asyncio.CancelledError):
-            await driving
-        await server.stop()
+    await run_until_told(driver.run(), server)
     return 0

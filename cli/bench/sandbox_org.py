@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import requests
 
-from fakturo.cli.sandbox.org import API_VERSION
 from fakturo.cli.sandbox.running import SandboxProcess, start_sandbox_process
+from fakturo.schemas.salesforce import API_VERSION
 
 CALL_SECONDS_MAX = 300.0
 COLLECTION_MAX = 200

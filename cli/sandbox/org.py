@@ -22,9 +22,9 @@ from fakturo.cli.sandbox.rows import Row, Table
 from fakturo.cli.sandbox.sessions import Sessions
 from fakturo.cli.sandbox.transactions import CommittedTransaction, Transaction
 from fakturo.cli.sandbox.validation import clean
+from fakturo.schemas.salesforce import API_VERSION
 from fakturo.schemas.salesforce_ids import long_id
 
-API_VERSION = "67.0"
 _FIRST_COMMIT = 1_652_977_933_433_528_300  # the size of the official sample: more than a double holds
 
 

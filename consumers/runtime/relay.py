@@ -12,7 +12,6 @@ Stops     ProgressLost, RecordRefused: this agent's relay stops with a sentence 
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
@@ -38,6 +37,7 @@ from fakturo.consumers.runtime.relay_outbox import OutboxBook, StampedRow, check
 from fakturo.consumers.runtime.relay_progress import check_progress, read_progress
 from fakturo.consumers.runtime.relay_publisher import Publisher, RecordRefused
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.tasks import until_told
 from fakturo.schemas.topics import TOPICS
 
 LEASE_SECONDS = 0.25
@@ -210,7 +210,7 @@ async def run_relay(settings: Settings, agents: Sequence[str] | None = None) -> 
     side = [asyncio.create_task(doorbell.run()), asyncio.create_task(keep_gauges(settings, names))]
     working = [asyncio.create_task(relay.run()) for relay in relays]
     try:
-        await _until_told(working)
+        await until_told(working)  # a relay that ends by itself has met a bug, which is raised
     finally:
         await _wind_up(relays, working, side)
         await server.stop()
@@ -223,18 +223,6 @@ def _server(settings: Settings, health: FleetHealth) -> HealthServer:
 
     checks = {"database": database_check(settings), "broker": broker_check(settings), "relays": relays}
     return HealthServer(health, settings, checks)
-
-
-async def _until_told(working: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for a signal; a relay that ends by itself has met a bug, which is raised."""
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    telling = asyncio.create_task(told.wait())
-    done, _ = await asyncio.wait((telling, *working), return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        task.result()
 
 
 async def _wind_up(

@@ -6,7 +6,6 @@ Hard end  what has not stopped after five seconds (a client library's thread) is
 
 import asyncio
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +18,7 @@ from fakturo.consumers.runtime.health_checks import agent_checks
 from fakturo.consumers.runtime.logs import configure_logs
 from fakturo.consumers.runtime.metrics import initialise
 from fakturo.consumers.runtime.startup import wait_for_broker, wait_for_database, watch_broker
+from fakturo.consumers.runtime.tasks import told_to_stop
 
 if TYPE_CHECKING:
     from fakturo.consumers.runtime.app import AgentApp
@@ -52,11 +52,8 @@ async def _main(app: "AgentApp") -> tuple[int, bool]:
     checks = agent_checks(app.health, app.settings) | {beside.name: beside.check for beside in app.beside}
     server = HealthServer(app.health, app.settings, checks)
     await server.start()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    telling = asyncio.create_task(told_to_stop().wait())
     serving = asyncio.create_task(_serve(app))
-    telling = asyncio.create_task(told.wait())
     await asyncio.wait((serving, telling), return_when=asyncio.FIRST_COMPLETED)
     telling.cancel()
     status = _status(serving) if serving.done() else EXIT_OK

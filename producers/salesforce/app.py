@@ -5,8 +5,6 @@ Health    `/readyz` follows progress: unready where the org has said nothing, or
           where an administrator must look. `/livez` follows the loop alone: a restart helps against nothing else.
 """
 
-import asyncio
-import signal
 from collections.abc import Sequence
 
 from fakturo.consumers.runtime.health import HealthServer
@@ -15,11 +13,11 @@ from fakturo.consumers.runtime.logs import configure_logs
 from fakturo.consumers.runtime.metrics import initialise_bridge
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.tasks import run_until_told
 from fakturo.producers.salesforce.bridge import Bridge
 from fakturo.producers.salesforce.errors import ACTIONS, OTHER
 from fakturo.producers.salesforce.intake import AGENT, CHANGE_TYPES, entity_label
 from fakturo.producers.salesforce.stream import FIRST_START, POSITION_LOST
-from fakturo.producers.salesforce.tasks import end_tasks
 from fakturo.schemas.topics import SF_TOPICS
 
 POLICIES = ("resync", "latest", "earliest", "fail")
@@ -42,16 +40,5 @@ async def run_salesforce(settings: Settings, salesforce: SalesforceSettings, ent
     bridge = Bridge(settings, salesforce, entities)
     checks = {"database": database_check(settings), "broker": broker_check(settings), "stream": bridge.check}
     server = HealthServer(bridge.health, settings, checks)
-    await server.start()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    bridging, telling = asyncio.create_task(bridge.run()), asyncio.create_task(told.wait())
-    try:
-        done, _ = await asyncio.wait((bridging, telling), return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await end_tasks((bridging, telling))
-        await server.stop()
+    await run_until_told(bridge.run(), server)
     return 0

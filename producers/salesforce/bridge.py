@@ -29,12 +29,12 @@ from fakturo.consumers.runtime.salesforce.errors import AuthenticationRefused, O
 from fakturo.consumers.runtime.salesforce.org import Org
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.tasks import end_tasks, run_together
 from fakturo.producers.salesforce.position import StreamPosition, decode_position
 from fakturo.producers.salesforce.progress import StreamProgress
 from fakturo.producers.salesforce.publishing import Fenced, PositionedPublisher, RecordRefused
 from fakturo.producers.salesforce.stream import Pauses, Stream
 from fakturo.producers.salesforce.stream_session import Tempo
-from fakturo.producers.salesforce.tasks import end_tasks, run_together
 from fakturo.producers.salesforce.workers import PARTS, rereading_workers, transactional_id
 
 LEASE_SECONDS = 1.0

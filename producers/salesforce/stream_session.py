@@ -19,6 +19,7 @@ import grpc
 import structlog
 
 from fakturo.consumers.runtime.metrics import BRIDGE_CREDIT, BRIDGE_PUBLISH_SECONDS
+from fakturo.consumers.runtime.tasks import end_tasks
 from fakturo.producers.salesforce.decoding import DecodeFault, RawEvent
 from fakturo.producers.salesforce.intake import Intake
 from fakturo.producers.salesforce.position import ReplayPlace, StreamPosition, encode_position
@@ -26,7 +27,6 @@ from fakturo.producers.salesforce.progress import HEARD_SECONDS_MAX, StreamProgr
 from fakturo.producers.salesforce.publishing import Outgoing, PositionedPublisher
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
 from fakturo.producers.salesforce.subscriber import BusClient
-from fakturo.producers.salesforce.tasks import end_tasks
 
 CREDIT_MAX = 100
 TOP_UP_BELOW = 50

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fakturo.consumers.runtime.errors import SettingsFault
+from fakturo.schemas.salesforce import API_VERSION
 
 PREFIX = "FAKTURO_SALESFORCE_"
 
@@ -29,7 +30,7 @@ class SalesforceSettings(BaseSettings):
     pubsub_target: str = Field(default="api.pubsub.salesforce.com:443", description="host:port of the Pub/Sub API")
     ca_file: Path | None = Field(default=None, description="CA certificates; None: those of the system")
     channel: str = Field(default="/data/ChangeEvents", description="the channel that the bridge subscribes to")
-    api_version: str = Field(default="67.0", pattern=r"^[0-9]{2,3}[.]0$")
+    api_version: str = Field(default=API_VERSION, pattern=r"^[0-9]{2,3}[.]0$")
     entities: str = Field(default="", description="objects to read whole, A,B; empty: those of the mapping profile")
     replay_policy: str = Field(
         default="resync", pattern="^(resync|latest|earliest|fail)$", description="when the stored position is lost"

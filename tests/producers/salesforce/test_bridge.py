@@ -14,11 +14,11 @@ from fakturo.cli.sandbox.running import run_sandbox
 from fakturo.cli.sandbox.server import RunningSandbox
 from fakturo.consumers.runtime.salesforce.settings import SalesforceSettings
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.tasks import end_tasks
 from fakturo.consumers.runtime.topic_admin import apply_topics
 from fakturo.producers.salesforce.bridge import Bridge
 from fakturo.producers.salesforce.resync_requests import decode_request
 from fakturo.producers.salesforce.stream import Pauses
-from fakturo.producers.salesforce.tasks import end_tasks
 from tests.producers.salesforce.kafka_reading import committed
 
 pytestmark = pytest.mark.integration
