@@ -1,179 +1,28 @@
-"""The unmodified simple-salesforce against the sandbox org: no adapter, no patch, TLS by the sandbox's own authority.
-
-Its hosts are hard-coded as `https://{domain}.salesforce.com`; with `domain="127.0.0.1:<port>/my"` that is a path of the
-sandbox, which answers it.
-
-Source    reference 4.1 (the four logins and what the client calls), 7; simple-salesforce 1.12.10.
-"""
+"""Records, queries, Bulk jobs and collections by the unmodified simple-salesforce; what it is, says conftest.py."""
 
 import csv
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
-    SalesforceAuthenticationFailed,
-    SalesforceExpiredSession,
     SalesforceMalformedRequest,
     SalesforceMoreThanOneRecord,
-    SalesforceRefusedRequest,
     SalesforceResourceNotFound,
 )
 
 from fakturo.cli.sandbox.metadata import Field
-from fakturo.cli.sandbox.org import SandboxOrg
-from fakturo.cli.sandbox.running import ThreadedSandbox, sandbox_in_thread
-
-VERSION = "67.0"
-EXT = "Ext__c"
-
-
-def org_with_external_ids() -> SandboxOrg:
-    """An org whose accounts, and contacts, have an external id."""
-    org = SandboxOrg()
-    for entity in ("Account", "Contact"):
-        org.add_field(entity, Field(name=EXT, type="string", length=40, external_id=True, unique=True))
-    return org
-
-
-def trusting(ca_file: str | None) -> requests.Session:
-    """A session that knows the sandbox's authority, and no other that the environment may name."""
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = ca_file or False
-    return session
-
-
-class Client:
-    """Logs in to a sandbox in every way that simple-salesforce knows."""
-
-    def __init__(self, running: ThreadedSandbox) -> None:
-        self.running = running
-        self.told = running.sandbox.told()
-        self.domain = running.sandbox.login_domain
-
-    def log_in(self, **credentials: Any) -> Salesforce:
-        more = {"version": VERSION, "domain": self.domain, **credentials}
-        return Salesforce(session=trusting(self.told["ca_file"]), **more)
-
-    def usual(self, **more: Any) -> Salesforce:
-        return self.log_in(consumer_key=self.told["client_id"], consumer_secret=self.told["client_secret"], **more)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with sandbox_in_thread(org_with_external_ids()) as running:
-        yield Client(running)
-
-
-@pytest.fixture(scope="module")
-def sf(client: Client) -> Salesforce:
-    return client.usual(parse_float=Decimal)
+from tests.cli.sandbox.simple_salesforce.conftest import EXT, Client
 
 
 def names(sf: Salesforce, where: str, **more: Any) -> list[str]:
     found = sf.query_all(f"SELECT Name FROM Account WHERE {where} ORDER BY Name", **more)
     return [record["Name"] for record in found["records"]]
-
-
-def test_login_by_user_name_password_and_security_token_over_soap(client: Client) -> None:
-    told = client.told
-    sf = client.log_in(
-        username=told["username"],
-        password=told["password"],
-        security_token=told["security_token"],
-        version="64.0",  # the last one that has login()
-    )
-
-    assert sf.query("SELECT Id FROM Account LIMIT 1")["done"] is True
-    assert sf.sf_instance == client.domain.removesuffix("/my")
-
-
-def test_login_by_password_grant(client: Client) -> None:
-    told = client.told
-    sf = client.log_in(
-        username=told["username"],
-        password=told["password"],
-        consumer_key=told["client_id"],
-        consumer_secret=told["client_secret"],
-    )
-
-    assert sf.query("SELECT Id FROM Account LIMIT 1")["done"] is True
-
-
-def test_login_by_signed_assertion(client: Client) -> None:
-    told = client.told
-    sf = client.log_in(
-        username=told["username"], consumer_key=told["client_id"], privatekey_file=told["private_key_file"]
-    )
-
-    assert sf.query("SELECT Id FROM Account LIMIT 1")["done"] is True
-
-
-def test_login_by_client_credentials(client: Client) -> None:
-    assert client.usual().query("SELECT Id FROM Account LIMIT 1")["done"] is True
-
-
-def test_login_by_a_session_that_somebody_else_opened(client: Client, sf: Salesforce) -> None:
-    other = Salesforce(
-        session_id=sf.session_id,
-        instance_url=client.told["rest_url"],
-        session=trusting(client.told["ca_file"]),
-        version=VERSION,
-    )
-
-    assert other.query("SELECT Id FROM Account LIMIT 1")["done"] is True
-
-
-@pytest.mark.parametrize("grant", ["soap", "password", "client credentials"])
-def test_wrong_credentials_are_refused(client: Client, grant: str) -> None:
-    told = client.told
-    wrong: dict[str, Any] = {
-        "soap": {"username": told["username"], "password": "no", "security_token": "no", "version": "64.0"},
-        "password": {
-            "username": told["username"],
-            "password": "no",
-            "consumer_key": told["client_id"],
-            "consumer_secret": told["client_secret"],
-        },
-        "client credentials": {"consumer_key": told["client_id"], "consumer_secret": "no"},
-    }[grant]
-
-    with pytest.raises(SalesforceAuthenticationFailed):
-        client.log_in(**wrong)
-
-
-def test_a_client_that_does_not_know_the_authority_is_not_let_in(client: Client) -> None:
-    stranger = requests.Session()
-    stranger.trust_env = False
-
-    with pytest.raises(requests.exceptions.SSLError):
-        Salesforce(
-            session=stranger,
-            domain=client.domain,
-            consumer_key=client.told["client_id"],
-            consumer_secret=client.told["client_secret"],
-        )
-
-
-def test_the_environment_is_enough_to_know_the_authority(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", client.told["ca_file"] or "")
-
-    sf = Salesforce(
-        domain=client.domain,
-        consumer_key=client.told["client_id"],
-        consumer_secret=client.told["client_secret"],
-        version=VERSION,
-    )
-
-    assert sf.query("SELECT Id FROM Account LIMIT 1")["done"] is True
 
 
 def test_records_are_created_read_changed_and_deleted(sf: Salesforce) -> None:
@@ -387,35 +236,3 @@ def test_describe_tells_objects_and_fields(sf: Salesforce) -> None:
 
     assert {"Account", "OrderItem", "Product2", "SBQQ__Subscription__c"} <= entities
     assert (fields[EXT]["type"], fields[EXT]["externalId"], fields[EXT]["custom"]) == ("string", True, True)
-
-
-def test_an_expired_token_is_renewed_by_the_client_itself(client: Client) -> None:
-    sf = client.usual()
-    old = sf.session_id
-    client.running.in_loop(lambda org: org.faults.apply({"expired_token": True}))
-
-    assert sf.query("SELECT Id FROM Account LIMIT 1")["done"] is True
-    assert sf.session_id != old
-
-    client.running.in_loop(lambda org: org.faults.apply({"expired_token": True}))
-    assert sf.Account.describe()["name"] == "Account"
-
-
-def test_bulk_does_not_renew_a_token_and_says_so(client: Client) -> None:
-    sf = client.usual()
-    bulk = sf.bulk2.Account
-    client.running.in_loop(lambda org: org.faults.apply({"expired_token": True}))
-
-    with pytest.raises(SalesforceExpiredSession):
-        bulk.insert(records=[{"Name": "Late"}], wait=0)
-
-
-def test_an_allocation_that_is_used_up_refuses_every_call(client: Client) -> None:
-    sf = client.usual()
-    client.running.in_loop(lambda org: org.faults.apply({"api_allocation": 0}))
-    try:
-        with pytest.raises(SalesforceRefusedRequest) as caught:
-            sf.query("SELECT Id FROM Account LIMIT 1")
-        assert caught.value.content[0]["errorCode"] == "REQUEST_LIMIT_EXCEEDED"
-    finally:
-        client.running.in_loop(lambda org: org.faults.apply({"api_allocation": None}))
