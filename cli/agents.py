@@ -4,7 +4,9 @@ Place     started by a deployment, by `fakturo up` or `demo`; reads its settings
 """
 
 import asyncio
+import gc
 import importlib
+from collections.abc import Callable
 
 import uvloop
 
@@ -35,19 +37,26 @@ def run_agent(name: str) -> int:
     """
     if name not in PROCESSES:
         raise SettingsFault(f"agent {name!r} is none of {', '.join(PROCESSES)}")
-    settings = load_settings()
+    work = _work_of(name, load_settings())
+    gc.freeze()  # what was imported stays: no collection need look at it again
+    gc.enable()
+    return work()
+
+
+def _work_of(name: str, settings: Settings) -> Callable[[], int]:
+    """Import what the process `name` needs; return what runs it."""
     if name == "relay":
         from fakturo.consumers.runtime.relay import run_relay
 
-        return asyncio.run(run_relay(settings, agents_of(settings)))
+        return lambda: asyncio.run(run_relay(settings, agents_of(settings)))
     if name == "clock":
         from fakturo.producers.clock import run_clock
 
-        return asyncio.run(run_clock(settings))
+        return lambda: asyncio.run(run_clock(settings))
     if name == BRIDGE:
-        return _run_bridge(settings)
+        return _bridge(settings)
     module = importlib.import_module(f"fakturo.consumers.{name}.app")
-    return int(module.run(settings))
+    return lambda: int(module.run(settings))
 
 
 def salesforce_entities(settings: Settings, salesforce: SalesforceSettings) -> tuple[str, ...]:
@@ -62,9 +71,9 @@ def salesforce_entities(settings: Settings, salesforce: SalesforceSettings) -> t
     return named or tuple(load_profile(settings.profile).entities())
 
 
-def _run_bridge(settings: Settings) -> int:
+def _bridge(settings: Settings) -> Callable[[], int]:
     from fakturo.producers.salesforce.app import run_salesforce
 
     salesforce = load_salesforce_settings()
     entities = salesforce_entities(settings, salesforce)
-    return uvloop.run(run_salesforce(settings, salesforce, entities))
+    return lambda: uvloop.run(run_salesforce(settings, salesforce, entities))

@@ -42,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the heaviest files first; the order within a file stays."""
 
     def rank(item: pytest.Item) -> int:
-        return next((i for i, begins in enumerate(HEAVIEST_FIRST) if item.nodeid.startswith(begins)), len(items))
+        places = (place for place, begins in enumerate(HEAVIEST_FIRST) if item.nodeid.startswith(begins))
+        return next(places, len(HEAVIEST_FIRST))
 
     items.sort(key=rank)
 
