@@ -19,7 +19,7 @@ from fakturo.consumers.contracts.accounts import local_day
 from fakturo.consumers.contracts.history import RecordHistory, first_filled
 from fakturo.consumers.contracts.lifecycle import activated_at_of
 from fakturo.consumers.contracts.profile import OpportunityFields, SubscriptionFields
-from fakturo.consumers.contracts.publication_store import Published
+from fakturo.consumers.contracts.publication_store import Published, published_of, version_after
 from fakturo.consumers.contracts.values import Unclear, date_of, decimal_of, flag, text_of
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.codec import encode
@@ -107,23 +107,25 @@ async def publish(tx: Transaction, mapped: Sequence[OpportunityChanged], publish
             continue
         if before is None and one.deleted:
             continue
+        version = version_after(before)
         if before is not None and before.account != one.account:
-            _emit(tx, msgspec.structs.replace(one, account=before.account, deleted=True))
-        _emit(tx, one)
-        rows.append((one.opportunity, one.account, content_hash, encode(one).decode(), one.recorded_at))
+            _emit(tx, msgspec.structs.replace(one, account=before.account, deleted=True), version)
+        _emit(tx, one, version)
+        rows.append((one.opportunity, one.account, content_hash, encode(one).decode(), one.recorded_at, version))
     await tx.driver.executemany(
-        "INSERT INTO contracts.opportunity (record_id, account, content_hash, content, recorded_at)"
-        " VALUES ($1, $2, $3, $4::text::jsonb, $5) ON CONFLICT (record_id) DO UPDATE SET account = excluded.account,"
-        " content_hash = excluded.content_hash, content = excluded.content, recorded_at = excluded.recorded_at",
+        "INSERT INTO contracts.opportunity (record_id, account, content_hash, content, recorded_at, version)"
+        " VALUES ($1, $2, $3, $4::text::jsonb, $5, $6) ON CONFLICT (record_id) DO UPDATE SET"
+        " account = excluded.account, content_hash = excluded.content_hash, content = excluded.content,"
+        " recorded_at = excluded.recorded_at, version = excluded.version",
         rows,
     )
 
 
-def _emit(tx: Transaction, one: OpportunityChanged) -> None:
+def _emit(tx: Transaction, one: OpportunityChanged, version: int) -> None:
     event = event_of(
         agent=tx.agent,
         event_type=OPPORTUNITY_CHANGED,
-        id=f"opportunity/{one.opportunity}/{hashlib.sha256(encode(one)).hexdigest()[:16]}",
+        id=f"opportunity/{one.opportunity}/{version}/{hashlib.sha256(encode(one)).hexdigest()[:16]}",
         subject=one.account,
         time=one.closed_at or one.opened_at,
         data=one,
@@ -135,9 +137,8 @@ def _emit(tx: Transaction, one: OpportunityChanged) -> None:
 async def load_published(driver: asyncpg.Connection, ids: Sequence[str]) -> dict[str, Published]:
     """Return what was published of `ids`, by record id."""
     rows = await driver.fetch(
-        "SELECT record_id, account, content_hash FROM contracts.opportunity WHERE record_id = ANY ($1::text[])",
+        "SELECT record_id, account, content_hash, version FROM contracts.opportunity"
+        " WHERE record_id = ANY ($1::text[])",
         list(ids),
     )
-    return {
-        row["record_id"]: Published(account=row["account"], content_hash=bytes(row["content_hash"])) for row in rows
-    }
+    return {row["record_id"]: published_of(row) for row in rows}

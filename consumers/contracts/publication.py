@@ -15,6 +15,9 @@ Race      Two workers may hold records of one order from two topics at once; nei
 Cuts      In replay (`interim_seconds` = 0) a worker may have read ahead of the tick that is being processed. Then each
           stretch between two ticks is published by itself, in order, from the facts of that stretch and before, so
           that what is published does not depend on who was how fast. In live operation all that is known counts.
+
+Ids       An event's id holds which version of its record it is, and a hash of what it says. The hash alone would come
+          twice where a record goes back to what it was within one `recorded_at`, or a catalog does.
 """
 
 import hashlib
@@ -52,19 +55,52 @@ Root = tuple[str, str]
 Content = AccountChanged | Subscription
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What is to be published of a record as its `version`th version; they are ordered account before subscription."""
+
+    role: str
+    record_id: str
+    version: int
+    event_type: str
+    content: Content
+    content_hash: bytes
+    time: datetime
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Return what orders it within a batch."""
+        return self.content.account, self.role, self.record_id
+
+
 @dataclass(slots=True)
 class Batch:
     """What one step derives, before anything is written."""
 
     roots: Sequence[Root]
     offers: Offers
-    outputs: list[tuple[str, str, str, str, Content, datetime]] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
     problems: list[tuple[str, str, Problem, datetime]] = field(default_factory=list)
-    hashes: dict[Root, bytes] = field(default_factory=dict)
 
-    def add(self, role: str, record_id: str, event_type: str, content: Content, time: datetime) -> None:
-        """Note that `content` is to be published."""
-        self.outputs.append((content.account, role, record_id, event_type, content, time))
+    def add(
+        self, root: Root, before: due_store.Published | None, event_type: str, content: Content, time: datetime
+    ) -> None:
+        """Note that `content` is to be published, unless it is what stands on the topic (`before`)."""
+        content_hash = _content_hash(content)
+        if before is not None and before.content_hash == content_hash:
+            return
+        role, record_id = root
+        self.outputs.append(
+            Output(
+                role=role,
+                record_id=record_id,
+                version=due_store.version_after(before),
+                event_type=event_type,
+                content=content,
+                content_hash=content_hash,
+                time=time,
+            )
+        )
 
     def lacks(self, role: str, root_id: str, problems: Sequence[Problem], recorded_at: datetime) -> None:
         """Note what keeps the root from being billed."""
@@ -190,10 +226,8 @@ class Publication:
                 continue
             holders[account] = record_id
             accounts[record_id] = mapped
-            content_hash = _content_hash(mapped)
-            if before is None or before.content_hash != content_hash:
-                batch.hashes["account", record_id] = content_hash
-                batch.add("account", record_id, events.ACCOUNT_CHANGED, mapped, mapped.versions[-1].effective_at)
+            root = ("account", record_id)
+            batch.add(root, before, events.ACCOUNT_CHANGED, mapped, mapped.versions[-1].effective_at)
             if before is None:
                 arrived.append(record_id)
         await due_store.wake_children(tx.driver, arrived)
@@ -221,33 +255,39 @@ class Publication:
             batch.lacks("subscription", records.order_id, problems if known else [], recorded_at)
             if mapped is None or not (before or mapped.items):
                 continue
-            content_hash = _content_hash(mapped)
-            if before is None or before.content_hash != content_hash:
-                batch.hashes["subscription", records.order_id] = content_hash
-                event_type = _event_type(mapped, first=before is None)
-                batch.add(
-                    "subscription", records.order_id, event_type, mapped, max(found.effective_at for found in known)
-                )
+            event_type = _event_type(mapped, first=before is None)
+            time = max(found.effective_at for found in known)
+            batch.add(("subscription", records.order_id), before, event_type, mapped, time)
 
     async def _write(self, tx: Transaction, batch: Batch) -> None:
         """Emit in the order (account, account before subscription, id), and keep what was published."""
-        rows: list[tuple[str, str, str, bytes, str, str, datetime]] = []
+        rows: list[due_store.PublishedRow] = []
         prices: list[tuple[SubscriptionItem, datetime]] = []
-        for account, role, record_id, event_type, content, time in sorted(batch.outputs, key=lambda row: row[:3]):
-            body = encode(content)
+        for one in sorted(batch.outputs, key=lambda output: output.place):
+            content, account, body = one.content, one.content.account, encode(one.content)
             event = event_of(
                 agent=tx.agent,
-                event_type=event_type,
-                id=f"{role}/{record_id}/{hashlib.sha256(body).hexdigest()[:16]}",
+                event_type=one.event_type,
+                id=f"{one.role}/{one.record_id}/{one.version}/{hashlib.sha256(body).hexdigest()[:16]}",
                 subject=account,
-                time=time,
+                time=one.time,
                 data=content,
                 recorded_at=content.recorded_at,
             )
-            key_id = account if role == "account" else record_id
-            tx.emit(CONTRACTS, event, account=account, key=f"{account}/{role}/{key_id}")
-            content_hash = batch.hashes[role, record_id]
-            rows.append((role, record_id, account, content_hash, event_type, body.decode(), content.recorded_at))
+            key_id = account if one.role == "account" else one.record_id
+            tx.emit(CONTRACTS, event, account=account, key=f"{account}/{one.role}/{key_id}")
+            rows.append(
+                (
+                    one.role,
+                    one.record_id,
+                    account,
+                    one.content_hash,
+                    one.event_type,
+                    body.decode(),
+                    content.recorded_at,
+                    one.version,
+                )
+            )
             if isinstance(content, Subscription):
                 prices.extend((item, content.recorded_at) for item in content.items)
         await due_store.save_published(tx.driver, rows)

@@ -68,10 +68,22 @@ ON CONFLICT DO NOTHING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What stands on the topic for a record: its account, and the hash of the content without `recorded_at`."""
+    """What stands on the topic for a record: its account, the hash of the content without `recorded_at`, its version.
+
+    `version` counts what was published of the record, from 1.
+    """
 
     account: str
     content_hash: bytes
+    version: int
+
+
+PublishedRow = tuple[str, str, str, bytes, str, str, datetime, int]
+
+
+def version_after(before: Published | None) -> int:
+    """Return the version that is published next, after `before`."""
+    return 1 if before is None else before.version + 1
 
 
 async def lock_publication(driver: asyncpg.Connection) -> None:
@@ -156,14 +168,17 @@ async def add_references(driver: asyncpg.Connection, entity: str, field: str, ro
 async def load_published(driver: asyncpg.Connection, role: str, ids: Sequence[str]) -> dict[str, Published]:
     """Return what was published of `ids`, by record id."""
     rows = await driver.fetch(
-        "SELECT record_id, account, content_hash FROM contracts.published"
+        "SELECT record_id, account, content_hash, version FROM contracts.published"
         " WHERE role = $1 AND record_id = ANY ($2::text[])",
         role,
         list(ids),
     )
-    return {
-        row["record_id"]: Published(account=row["account"], content_hash=bytes(row["content_hash"])) for row in rows
-    }
+    return {row["record_id"]: published_of(row) for row in rows}
+
+
+def published_of(row: asyncpg.Record) -> Published:
+    """Return what a row says of account, content_hash and version."""
+    return Published(account=row["account"], content_hash=bytes(row["content_hash"]), version=row["version"])
 
 
 async def holders_of(driver: asyncpg.Connection, accounts: Sequence[str]) -> dict[str, str]:
@@ -175,16 +190,18 @@ async def holders_of(driver: asyncpg.Connection, accounts: Sequence[str]) -> dic
     return {row["account"]: row["record_id"] for row in rows}
 
 
-async def save_published(
-    driver: asyncpg.Connection, rows: Sequence[tuple[str, str, str, bytes, str, str, datetime]]
-) -> None:
-    """Write (role, record id, account, content hash, event type, content as JSON, recorded_at) of what is published."""
+async def save_published(driver: asyncpg.Connection, rows: Sequence[PublishedRow]) -> None:
+    """Write what is published.
+
+    That is (role, record id, account, content hash, event type, content as JSON, recorded_at, version).
+    """
     await driver.executemany(
-        "INSERT INTO contracts.published (role, record_id, account, content_hash, event_type, content, recorded_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)"
+        "INSERT INTO contracts.published"
+        " (role, record_id, account, content_hash, event_type, content, recorded_at, version)"
+        " VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8)"
         " ON CONFLICT (role, record_id) DO UPDATE SET account = excluded.account,"
         " content_hash = excluded.content_hash, event_type = excluded.event_type, content = excluded.content,"
-        " recorded_at = excluded.recorded_at",
+        " recorded_at = excluded.recorded_at, version = excluded.version",
         rows,
     )
 

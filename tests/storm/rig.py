@@ -31,13 +31,7 @@ class Rig:
     """Broker, database and workers under `folder`; `commands` says how each worker is started, by its name."""
 
     def __init__(
-        self,
-        folder: Path,
-        commands: Mapping[str, Command],
-        environment: Mapping[str, str],
-        *,
-        migrated: bool = True,
-        keep_producer_time: bool = True,
+        self, folder: Path, commands: Mapping[str, Command], environment: Mapping[str, str], *, migrated: bool = True
     ) -> None:
         self.folder = folder
         self.kafka = ApacheKafka(folder / "kafka")
@@ -46,7 +40,6 @@ class Rig:
         self.commands = dict(commands)
         self._environment = dict(environment)
         self._migrated = migrated
-        self._keep_producer_time = keep_producer_time
         self.settings: Settings = None  # type: ignore[assignment]
 
     async def __aenter__(self) -> Self:
@@ -62,7 +55,7 @@ class Rig:
             )
             if self._migrated:
                 await asyncio.to_thread(migrate, self.settings.database_url)
-            await apply_topics(self.settings, keep_producer_time=self._keep_producer_time)
+            await apply_topics(self.settings, keep_producer_time=True)
         except BaseException:
             await self._stop()
             raise

@@ -113,8 +113,7 @@ async def _stage(folder: Path) -> AsyncIterator["Stage"]:
     async with run_sandbox(seed=SEED) as sandbox:
         sandbox.org.faults.keepalive_seconds = 1.0
         commands, settings = agent_commands((*BRIDGES, *OTHERS)), _environment(sandbox)
-        # As in production the broker stamps what comes: nothing is replayed here.
-        async with Rig(folder, commands, settings, keep_producer_time=False) as rig:
+        async with Rig(folder, commands, settings) as rig:
             stage = Stage(sandbox, rig, Breaker(rig, "records changed"), Company(sandbox.org, random.Random(SEED)))
             try:
                 yield stage
