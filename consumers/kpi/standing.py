@@ -7,7 +7,7 @@ Opportunity   one that is won counts on the day it was closed, with the days sin
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date
 from typing import Any
@@ -22,6 +22,8 @@ from fakturo.schemas.events.sales import OpportunityChanged
 
 Counted = tuple[str, str, str, str]
 """(account, currency, day as text, column of kpi.fact)"""
+Subject = tuple[str, str]
+"""(kind, id)"""
 
 SUBSCRIPTION = "subscription"
 COLUMNS = ("recurring_minor", "won", "cycle_days")
@@ -59,72 +61,125 @@ def _of_opportunity(data: OpportunityChanged) -> dict[Counted, int]:
     return {(*place, "won"): 1, (*place, "cycle_days"): days}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """By how much a subject counts for more than before on a day: a row of kpi.fact."""
+
+    account: str
+    currency: str
+    effective_on: date
+    booked_on: date
+    amounts: dict[str, int]
+    scheduled: bool
+
+
 async def take(driver: asyncpg.Connection, standings: Sequence[tuple[Standing, date | None]]) -> None:
     """Keep each standing, in order, and insert what differs from the one before as facts.
 
-    The date is what time had reached in the record's partition: a change of a day before it is booked on that day.
+    However many there are, the statements are the same few: a batch can hold thousands of contracts. The date is what
+    time had reached in the record's partition: a change of a day before it is booked on that day.
     """
+    if not standings:
+        return
+    counted = await _counted(driver, {(one.kind, one.id) for one, _ in standings})
+    steps: list[Step] = []
     for standing, reached_on in standings:
-        before = await _replace(driver, standing)
-        changed = Counter(standing.counted)
-        changed.subtract(before)
-        await _insert(driver, changed, reached_on, scheduled=standing.kind == SUBSCRIPTION)
-        if standing.subscription is not None:
-            await _keep_terms(driver, standing.subscription)
+        subject = (standing.kind, standing.id)
+        steps += _steps(counted.get(subject, {}), standing, reached_on)
+        counted[subject] = standing.counted
+    await _replace(driver, counted)
+    await _insert(driver, steps)
+    newest = {one.id: one.subscription for one, _ in standings if one.subscription is not None}
+    await _keep_terms(driver, [newest[name] for name in sorted(newest)])
+    every = (one.subscription for one, _ in standings if one.subscription is not None)
+    await _keep_meters(driver, (item.subscription_item for one in every for item in one.items if item.meter))
 
 
-async def _replace(driver: asyncpg.Connection, standing: Standing) -> dict[Counted, int]:
-    """Write what counts now; return what counted until now."""
-    found = await driver.fetchval(
-        "SELECT counted::text FROM kpi.standing WHERE kind = $1 AND id = $2 FOR UPDATE", standing.kind, standing.id
-    )
-    rows = [[*place, amount] for place, amount in sorted(standing.counted.items())]
-    await driver.execute(
-        "INSERT INTO kpi.standing (kind, id, counted) VALUES ($1, $2, $3::text::jsonb) "
-        "ON CONFLICT (kind, id) DO UPDATE SET counted = excluded.counted",
-        standing.kind,
-        standing.id,
-        encode(rows).decode(),
-    )
-    kept: list[list[Any]] = msgspec.json.decode(found) if found else []
-    return {(row[0], row[1], row[2], row[3]): row[4] for row in kept}
-
-
-async def _insert(
-    driver: asyncpg.Connection, changed: Counter[Counted], reached_on: date | None, *, scheduled: bool
-) -> None:
-    facts: dict[tuple[str, str, str], dict[str, int]] = {}
+def _steps(before: Mapping[Counted, int], standing: Standing, reached_on: date | None) -> list[Step]:
+    """Return what `standing` counts for more, or less, than `before`, by place."""
+    changed = Counter(standing.counted)
+    changed.subtract(before)
+    amounts: dict[tuple[str, str, str], dict[str, int]] = {}
     for (account, currency, on, column), amount in sorted(changed.items()):
         if amount:
-            facts.setdefault((account, currency, on), {})[column] = amount
-    days = [date.fromisoformat(on) for _, _, on in facts]
+            amounts.setdefault((account, currency, on), {})[column] = amount
+    steps = []
+    for (account, currency, on), found in amounts.items():
+        effective_on = date.fromisoformat(on)
+        steps.append(
+            Step(
+                account=account,
+                currency=currency,
+                effective_on=effective_on,
+                booked_on=effective_on if reached_on is None else max(effective_on, reached_on),
+                amounts=found,
+                scheduled=standing.kind == SUBSCRIPTION,
+            )
+        )
+    return steps
+
+
+async def _counted(driver: asyncpg.Connection, subjects: Set[Subject]) -> dict[Subject, Mapping[Counted, int]]:
+    """Lock the subjects that are known, in the order of their names; return what each counted until now."""
+    names = sorted(subjects)
+    rows = await driver.fetch(
+        "SELECT kind, id, counted::text FROM kpi.standing WHERE (kind, id) IN "
+        "(SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY kind, id FOR UPDATE",
+        [kind for kind, _ in names],
+        [name for _, name in names],
+    )
+    found: dict[Subject, Mapping[Counted, int]] = {}
+    for row in rows:
+        kept: list[list[Any]] = msgspec.json.decode(row["counted"])
+        found[row["kind"], row["id"]] = {(one[0], one[1], one[2], one[3]): one[4] for one in kept}
+    return found
+
+
+async def _replace(driver: asyncpg.Connection, counted: Mapping[Subject, Mapping[Counted, int]]) -> None:
+    """Write what each subject counts for now."""
+    names = sorted(counted)
+    rows = [[[*place, amount] for place, amount in sorted(counted[name].items())] for name in names]
+    await driver.execute(
+        "INSERT INTO kpi.standing (kind, id, counted) "
+        "SELECT kind, id, counted::jsonb FROM unnest($1::text[], $2::text[], $3::text[]) AS new (kind, id, counted) "
+        "ORDER BY kind, id ON CONFLICT (kind, id) DO UPDATE SET counted = excluded.counted",
+        [kind for kind, _ in names],
+        [name for _, name in names],
+        [encode(one).decode() for one in rows],
+    )
+
+
+async def _insert(driver: asyncpg.Connection, steps: Sequence[Step]) -> None:
     await driver.execute(
         "INSERT INTO kpi.fact (account, currency, effective_on, booked_on, recurring_minor, won, cycle_days, "
-        "scheduled, shown) SELECT *, $8::boolean, $8 FROM unnest($1::text[], $2::text[], $3::date[], $4::date[], "
-        "$5::bigint[], $6::int[], $7::int[])",
-        [account for account, _, _ in facts],
-        [currency for _, currency, _ in facts],
-        days,
-        [on if reached_on is None else max(on, reached_on) for on in days],
-        *([amounts.get(column, 0) for amounts in facts.values()] for column in COLUMNS),
-        scheduled,
+        "scheduled, shown) SELECT *, scheduled FROM unnest($1::text[], $2::text[], $3::date[], $4::date[], "
+        "$5::bigint[], $6::int[], $7::int[], $8::boolean[]) AS new (account, currency, effective_on, booked_on, "
+        "recurring_minor, won, cycle_days, scheduled)",
+        [one.account for one in steps],
+        [one.currency for one in steps],
+        [one.effective_on for one in steps],
+        [one.booked_on for one in steps],
+        *([one.amounts.get(column, 0) for one in steps] for column in COLUMNS),
+        [one.scheduled for one in steps],
     )
 
 
-async def _keep_terms(driver: asyncpg.Connection, subscription: Subscription) -> None:
+async def _keep_terms(driver: asyncpg.Connection, subscriptions: Sequence[Subscription]) -> None:
+    """Keep the terms of each subscription, given once each and by id."""
     await driver.execute(
-        "INSERT INTO kpi.term VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subscription_id) DO UPDATE SET "
+        "INSERT INTO kpi.term (subscription_id, account, currency, started_on, ended_on, auto_renew, term_months) "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::date[], $6::boolean[], $7::int[]) "
+        "ON CONFLICT (subscription_id) DO UPDATE SET account = excluded.account, "
         "ended_on = excluded.ended_on, auto_renew = excluded.auto_renew, term_months = excluded.term_months, "
         "started_on = excluded.started_on, currency = excluded.currency",
-        subscription.subscription_id,
-        subscription.account,
-        subscription.currency,
-        subscription.started_on,
-        subscription.ended_on,
-        subscription.auto_renew,
-        subscription.term_months,
+        [one.subscription_id for one in subscriptions],
+        [one.account for one in subscriptions],
+        [one.currency for one in subscriptions],
+        [one.started_on for one in subscriptions],
+        [one.ended_on for one in subscriptions],
+        [one.auto_renew for one in subscriptions],
+        [one.term_months for one in subscriptions],
     )
-    await _keep_meters(driver, (item.subscription_item for item in subscription.items if item.meter is not None))
 
 
 async def _keep_meters(driver: asyncpg.Connection, items: Iterable[str]) -> None:

@@ -129,6 +129,50 @@ async def test_a_changed_subscription_replaces_what_it_counted_for(desk):
     assert [tuple(row) for row in history] == [(on(10), Decimal(50)), (on(21), Decimal(80))]
 
 
+async def _kept(desk):
+    """Return all that is kept of subscriptions and opportunities, and the facts in the order of their coming."""
+    columns = "account, currency, effective_on, booked_on, recurring_minor, won, cycle_days, scheduled, shown"
+    queries = (
+        "SELECT kind, id, counted::text FROM kpi.standing ORDER BY 1, 2",
+        "SELECT * FROM kpi.term ORDER BY 1",
+        "SELECT * FROM kpi.metered_item ORDER BY 1",
+        f"SELECT {columns} FROM kpi.fact ORDER BY fact_id",
+    )
+    return [[tuple(row) for row in await desk.connection.fetch(query)] for query in queries]
+
+
+@pytest.mark.parametrize("size", [2, 3, 6])
+async def test_batches_of_any_size_keep_what_records_one_by_one_keep(desk, size):
+    """Versions of one subscription follow each other within a batch: each takes back what the one before counted."""
+    records = [
+        subscribed(desk, "s1", 10, item("a", 10)),
+        opportunity(desk, "s1", 1, 21),  # an opportunity of the same name is another subject
+        subscribed(desk, "s2", 12, item("m", 12, meter=METER), account="UB"),
+        subscribed(desk, "s1", 10, item("a", 10, seats=8), item("b", 11, meter=METER), watermark=21),
+        opportunity(desk, "s1", 1, 21, deleted=True),
+        subscribed(desk, "s1", 10, item("a", 10, 40, seats=8), end=40, auto_renew=True, term_months=12, watermark=22),
+    ]
+    for record in records:
+        await desk.hand_in(record)
+    one_by_one = await _kept(desk)
+    assert [row[:2] for row in one_by_one[0]] == [("opportunity", "s1"), ("subscription", "s1"), ("subscription", "s2")]
+    await desk.connection.execute("TRUNCATE kpi.standing, kpi.term, kpi.metered_item, kpi.fact")
+    for first in range(0, len(records), size):
+        await desk.hand_in(*records[first : first + size])
+    assert await _kept(desk) == one_by_one
+
+
+async def test_a_batch_of_many_subscriptions_takes_no_more_statements_than_one_of_two(desk):
+    statements = []
+    desk.connection.add_query_logger(lambda query: statements.append(query.query))
+    numbers = []
+    for names in (["x", "y"], [f"s{number}" for number in range(200)]):
+        statements.clear()
+        await desk.hand_in(*(subscribed(desk, name, 10, item(name, 10, meter=METER)) for name in names))
+        numbers.append(len(statements))
+    assert numbers[1] <= numbers[0]  # the first asks for a type too
+
+
 async def test_the_next_renewal_moves_on_when_its_day_comes(desk):
     await desk.hand_in(
         subscribed(desk, "s1", 1, item("a", 1), auto_renew=True, term_months=1),
