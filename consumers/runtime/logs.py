@@ -3,9 +3,11 @@
 Place     called once by a process's main; everything else says `structlog.get_logger(__name__)` or uses stdlib logging.
 Bound     agent and instance on every line; topic, partition, offset where the caller binds them.
 Repeats   a library that says the same of an absent broker fifty times a second is heard once a minute.
+Crashes   of C code (a signal like SIGSEGV) leave the Python stack of each thread on stderr, as plain lines.
 Secrets   the password in any `scheme://user:password@host` is masked, also inside exceptions' texts.
 """
 
+import faulthandler
 import logging
 import re
 import sys
@@ -53,7 +55,12 @@ def mask_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> M
 
 
 def configure_logs(log_format: str, agent: str, instance: str = "0", stream: TextIO | None = None) -> None:
-    """Send all logs of this process to `stream` (stderr) as `json` or `console`, with agent and instance bound."""
+    """Send all logs of this process to `stream` (stderr) as `json` or `console`, with agent and instance bound.
+
+    Where they go to the process's own stderr, what crashes the interpreter itself is told there too.
+    """
+    if stream is None and sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -59,3 +62,18 @@ def test_what_a_library_repeats_is_heard_once_a_minute_and_what_we_say_always() 
     assert [heard("fakturo.x", "ours"), heard("fakturo.x", "ours")] == [True, True]
     seconds[0] = 61
     assert heard("aiokafka", "Unable connect to node %s", 1)
+
+
+def test_a_process_whose_c_code_crashes_leaves_its_python_stack_on_stderr() -> None:
+    """What a signal ended says nothing by itself: one worker ended so in CI, and nobody knows where."""
+    program = (
+        "import os, signal\n"
+        "from fakturo.consumers.runtime.logs import configure_logs\n"
+        "configure_logs('json', 'usage')\n"
+        "def crashing(): os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "crashing()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in ended.stderr
+    assert "in crashing" in ended.stderr
