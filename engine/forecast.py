@@ -1,14 +1,16 @@
 """What a period comes to at the present pace: usage so far, carried on evenly to the period's end.
 
 Place     usage so far + time gone -> [this] -> rating -> `fakturo preview`, the running statement's forecast.
-Rules     what adds up (count, sum) goes on as it went: times whole over gone, seconds of elapsed time; a count is
-          rounded half away from zero to whole events, a sum to 12 decimals. A peak, a mean, a last value, a level or a
-          number of different values stays what it is: nobody knows whether the rest of the period changes it.
+Rules     what adds up (count, sum) goes on as it went, by seconds of elapsed time, in stretches to come too; what is
+          added to a count is rounded half away from zero to whole events, to a sum to 12 decimals. A peak, a mean, a
+          last value, a level or a number of different values stays what it is: nobody knows whether the rest of the
+          period changes it.
           An amount of single events (percentage, per-event prices) grows by the same share as the time.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -28,19 +30,30 @@ def gone_share(period: Period, gone_seconds: int) -> Fraction | None:
     return Fraction(period.seconds(), min(gone_seconds, period.seconds()))
 
 
-def at_pace(used: Usage, aggregation: Aggregation, share: Fraction, *, billed: Usage | None = None) -> Usage:
-    """Return the usage at the end of the period; `billed` is the part of it that lies before, and does not grow."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a period with a price of its own: what is used in `own`, and of it `billed`, which lies before it."""
+
+    own: Period
+    used: Usage
+    billed: Usage | None = None
+
+
+def carried_on(stretches: Sequence[Stretch], aggregation: Aggregation, at: datetime) -> list[Usage]:
+    """Return the usage of each stretch at its end, where all go on as all together went up to `at`.
+
+    A stretch that lies ahead (a price change to come) gets its share too. `billed` does not grow.
+    """
     decimals = _DECIMALS.get(aggregation)
-    if decimals is None or share == 1:
-        return used
-    before = billed or Usage()
+    gone = [_gone_seconds(one.own, at) for one in stretches]
+    if decimals is None or not sum(gone):
+        return [one.used for one in stretches]
     with exact_context():
-        groups = {
-            group: _grown(number, before.groups.get(group, ZERO), share, decimals)
-            for group, number in used.groups.items()
-        }
-        quantity = sum(groups.values(), ZERO) if groups else _grown(used.quantity, before.quantity, share, decimals)
-    return replace(used, quantity=quantity, groups=groups, events=None)
+        pace = _own_total(stretches)
+        return [
+            _grown(one.used, pace, Fraction(one.own.seconds() - seconds, sum(gone)), decimals)
+            for one, seconds in zip(stretches, gone, strict=True)
+        ]
 
 
 def amount_at_pace(amount: Decimal, share: Fraction) -> Decimal:
@@ -49,6 +62,32 @@ def amount_at_pace(amount: Decimal, share: Fraction) -> Decimal:
         return amount * share.numerator / (share.denominator * ONE)
 
 
-def _grown(number: Decimal, before: Decimal, share: Fraction, decimals: int) -> Decimal:
-    own = (number - before) * share.numerator / (share.denominator * ONE)
-    return before + rounded(own, decimals)
+def _gone_seconds(own: Period, at: datetime) -> int:
+    return min(max((at - own.start_at) // timedelta(seconds=1), 0), own.seconds())
+
+
+def _own_total(stretches: Sequence[Stretch]) -> Usage:
+    """Return what was used in all stretches, by group where there are groups; what was billed before apart."""
+    quantity, groups = ZERO, dict[tuple[str, ...], Decimal]()
+    for one in stretches:
+        before = one.billed or Usage()
+        quantity += one.used.quantity - before.quantity
+        for group, number in one.used.groups.items():
+            groups[group] = groups.get(group, ZERO) + number - before.groups.get(group, ZERO)
+    return Usage(quantity=quantity, groups=groups)
+
+
+def _grown(used: Usage, pace: Usage, share: Fraction, decimals: int) -> Usage:
+    """Return `used` with `share` of `pace` added."""
+    if not share:
+        return used
+    if not pace.groups:
+        return replace(used, quantity=used.quantity + _part(pace.quantity, share, decimals), events=None)
+    groups = {
+        group: used.groups.get(group, ZERO) + _part(number, share, decimals) for group, number in pace.groups.items()
+    }
+    return replace(used, quantity=sum(groups.values(), ZERO), groups={**used.groups, **groups}, events=None)
+
+
+def _part(number: Decimal, share: Fraction, decimals: int) -> Decimal:
+    return rounded(number * share.numerator / (share.denominator * ONE), decimals)

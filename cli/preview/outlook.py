@@ -20,7 +20,8 @@ from fakturo.consumers.invoicing.billing import bill_of
 from fakturo.consumers.invoicing.due import Book
 from fakturo.consumers.invoicing.groups import DueGroup
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.engine.forecast import amount_at_pace, at_pace, gone_share
+from fakturo.consumers.usage.forecasting import paced
+from fakturo.engine.forecast import amount_at_pace
 from fakturo.engine.money import exact_amount, to_minor
 from fakturo.engine.prices import Usage
 from fakturo.schemas.events.contracts import Seller
@@ -96,20 +97,9 @@ def forecast_of(period: PricedPeriod, used: Sequence[Usage], at: datetime) -> Us
     metered = period.metered
     if metered is None:
         raise ValueError(f"{period.item.subscription_item} is not metered")
-    grown: list[Usage] = []
-    by_amount: dict[datetime, Fraction] = {}
-    ranges = iter(used)
-    for stretch in metered.stretches:
-        counted = next(ranges)
-        billed = next(ranges) if stretch.billed is not None else None
-        own = stretch.part.period
-        share = gone_share(own, int((at - own.start_at).total_seconds())) or Fraction(1)
-        if stretch.shown and stretch.part.price.needs_events:
-            by_amount[own.start_at] = share
-        elif stretch.shown:
-            counted = at_pace(counted, metered.due.meter.aggregation, share, billed=billed)
-        grown += [counted] if billed is None else [counted, billed]
-    statement = period.statement(grown)
+    found = paced(metered, used, at)
+    by_amount = {one.stretch.part.period.start_at: one.amount_share for one in found}
+    statement = period.statement([usage for one in found for usage in one.ranges()])
     slices = tuple(_grown(part, by_amount.get(part.period.start), statement.currency) for part in statement.slices)
     return structs.replace(statement, slices=slices)
 
