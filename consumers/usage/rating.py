@@ -77,10 +77,29 @@ def rate_item(item: Rateable, used: Sequence[Used], *, final: bool) -> Rated:
     Raises:
         PriceError: a total below 0, a group that no price covers, or an amount that no book can hold.
     """
-    shown = [one for one in rate_stretches(item, [one.usage for one in used], final=final) if one.stretch.shown]
+    return stated(item, used, rate_stretches(item, [one.usage for one in used], final=final), final=final)
+
+
+def stated(item: Rateable, used: Sequence[Used], rated: Sequence[RatedStretch], *, final: bool) -> Rated:
+    """Return the statement of `item` whose stretches have been rated.
+
+    Raises:
+        PriceError: an amount that no book can hold.
+    """
+    shown = [one for one in rated if one.stretch.shown]
     slices = [_slice(item.due, one.stretch, one.counted, one.billed, one.result) for one in shown]
-    next_tier = shown[-1].result.next_tier if shown and not final else None
-    return Rated(item.due, _statement(item.due, used, slices, next_tier, final=final))
+    as_of = item.due.period.end_at if final else newest_of(used, item.due.period.start_at)
+    now = None if final else stretch_at(rated, as_of)
+    return Rated(
+        item.due, _statement(item.due, used, slices, now.result.next_tier if now else None, as_of, final=final)
+    )
+
+
+def stretch_at(rated: Sequence[RatedStretch], at: datetime) -> RatedStretch | None:
+    """Return the stretch of the period whose price holds at the instant: the last one that began; else the first."""
+    shown = [one for one in rated if one.stretch.shown]
+    begun = [one for one in shown if one.stretch.part.period.start_at <= at]
+    return begun[-1] if begun else next(iter(shown), None)
 
 
 def rate_stretches(item: Rateable, used: Sequence[Usage], *, final: bool) -> list[RatedStretch]:
@@ -127,7 +146,13 @@ def _contracted(stretch: Stretch, usage: Usage) -> Usage:
 
 
 def _statement(
-    due: DueItem, used: Sequence[Used], slices: Sequence[RatedSlice], next_tier: Step | None, *, final: bool
+    due: DueItem,
+    used: Sequence[Used],
+    slices: Sequence[RatedSlice],
+    next_tier: Step | None,
+    as_of: datetime,
+    *,
+    final: bool,
 ) -> UsageRated:
     meter = due.meter
     with exact_context():
@@ -150,7 +175,7 @@ def _statement(
         amount_exact=amount_exact,
         amount_minor=amount_minor,
         currency=due.currency,
-        as_of=due.period.end_at if final else newest_of(used, due.period.start_at),
+        as_of=as_of,
         slices=tuple(slices),
         final=final,
         next_tier=NextTier(remaining=next_tier.remaining, unit_amount=next_tier.unit_amount) if next_tier else None,
@@ -181,7 +206,7 @@ def _quantity(group: Group, aggregation: Aggregation) -> Decimal:
 def _slice(due: DueItem, stretch: Stretch, counted: Usage, billed: Usage | None, result: RateResult) -> RatedSlice:
     """Return the slice with what was used in it alone, and with the amount that it adds to what was billed."""
     part = stretch.part
-    own = counted if billed is None else _own(due, counted, billed)
+    own = own_usage(due, counted, billed)
     phrases = explained(part, result, own.quantity)
     locale = version_at(due.versions, due.period.end_at).locale
     return RatedSlice(
@@ -197,9 +222,9 @@ def _slice(due: DueItem, stretch: Stretch, counted: Usage, billed: Usage | None,
     )
 
 
-def _own(due: DueItem, counted: Usage, billed: Usage) -> Usage:
+def own_usage(due: DueItem, counted: Usage, billed: Usage | None) -> Usage:
     """Return what was used after `billed`; of a peak or a mean, which is no sum, all that counts."""
-    if due.meter.aggregation not in _DIFFERENCES:
+    if billed is None or due.meter.aggregation not in _DIFFERENCES:
         return counted
     with exact_context():
         groups = {group: number - billed.groups.get(group, ZERO) for group, number in counted.groups.items()}

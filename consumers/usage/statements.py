@@ -25,6 +25,7 @@ from fakturo.consumers.usage.rateable import DueItem, Rateable
 from fakturo.consumers.usage.rating import Rated, Used, newest_of, rate_item, used_of
 from fakturo.consumers.usage.revision_store import FinalStatement
 from fakturo.consumers.usage.revisions import final_of
+from fakturo.consumers.usage.running import rate_running
 from fakturo.consumers.usage.statement_store import SliceRange, SliceTotal, StatementRow
 from fakturo.engine.errors import PriceError
 from fakturo.engine.periods import local_date
@@ -147,7 +148,7 @@ async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | 
         events += count
         try:
             used = await _used(item, totals, tx, tick_at)
-            work.rated.append((item, rate_item(item, used, final=tick_at is not None)))
+            work.rated.append((item, rate_running(item, used) if tick_at is None else rate_item(item, used, final=True)))
         except PriceError as error:
             work.failed.append((item.due, error))
     return work

@@ -48,6 +48,47 @@ class NextTier(msgspec.Struct, frozen=True, kw_only=True):
     unit_amount: Decimal
 
 
+class TierReached(msgspec.Struct, frozen=True, kw_only=True):
+    """The tier that usage lands in: `number` of `count`, from 1; units above `after` up to `up_to` (None: no end)."""
+
+    number: int
+    count: int
+    after: Decimal
+    up_to: Decimal | None
+    unit_amount: Decimal
+
+
+class NextUnits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next units cost: `amount` for each `per_units`, as long as `remaining` units last (None: no end).
+
+    Percentage discounts are taken off; a minimum, which is charged at the end, is not looked at.
+    """
+
+    amount: Decimal
+    per_units: Decimal
+    remaining: Decimal | None
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What the period comes to at its end, `at`, if usage goes on as it went, minimum included."""
+
+    at: Instant
+    quantity: Decimal
+    amount_exact: Decimal
+    amount_minor: int
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running statement says beside the amount so far; each is None where the price has no such thing.
+
+    `tier` and `next_units` are those of the price that holds at `as_of`.
+    """
+
+    tier: TierReached | None
+    next_units: NextUnits | None
+    forecast: Forecast | None
+
+
 class RatedSlice(msgspec.Struct, frozen=True, kw_only=True):
     """One slice of a period, rated by itself: a price or plan change inside a period splits it.
 
@@ -71,7 +112,8 @@ class UsageRated(msgspec.Struct, frozen=True, kw_only=True):
     """The running statement of a metered item and period; with `final`, what invoicing bills.
 
     The totals are the sums of `slices`. `as_of` is the watermark, or the newest event time, that it holds. `revision`
-    counts the final statements of an item and period: a later one corrects what was billed by the one before.
+    counts the final statements of an item and period: a later one corrects what was billed by the one before. Only
+    running statements have a `next_tier` and an `outlook`; a final one has no such field.
     """
 
     account: str
@@ -91,6 +133,7 @@ class UsageRated(msgspec.Struct, frozen=True, kw_only=True):
     next_tier: NextTier | None = None
     recorded_at: Instant | None = None
     revision: int = 1
+    outlook: Outlook | msgspec.UnsetType = msgspec.UNSET
 
 
 class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
