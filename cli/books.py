@@ -1,4 +1,4 @@
-"""The commands that read the books: statement, ledger, kpi (invoices are a file of their own).
+"""The commands that read the books: ledger, kpi (statement and invoices are files of their own).
 
 Place     Postgres, one read-only snapshot -> [this] -> a table for a person or JSON for a program.
 """
@@ -8,44 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from fakturo.cli.connect import read_books
-from fakturo.cli.output import amount_text, console, errors, print_rows
-from fakturo.schemas.events.usage import UsageRated
-
-
-def show_statement(home: Path, account: str, *, as_json: bool) -> int:
-    """Print the newest statement of each metered item of an account; return the exit status."""
-    rows = read_books(
-        home,
-        lambda connection: connection.fetch(
-            "SELECT * FROM usage.statement WHERE account_id = $1 ORDER BY product_code, subscription_item", account
-        ),
-    )
-    if not rows:
-        errors.print(f"fakturo statement: account {account} has no metered items")
-        return 1
-    print_rows(f"Usage of {account}", [_statement(row, grouped=not as_json) for row in rows], empty="", as_json=as_json)
-    return 0
-
-
-def _statement(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
-    content = msgspec.json.decode(row["content"], type=UsageRated)
-    return {
-        "product": row["product_name"],
-        "period_start": row["period_start_at"],
-        "period_end": row["period_end_at"],
-        "quantity": f"{row['quantity'].normalize():f}",
-        "amount": amount_text(row["amount_minor"], row["currency"], grouped=grouped),
-        "currency": row["currency"],
-        "next_unit_costs": _plain(row["next_tier_unit_amount"]),
-        "after": _plain(row["next_tier_remaining"]),
-        "as_of": row["as_of"],
-        "final": "yes" if row["final"] else "no",
-        "revision": row["revision"],
-        "how_it_came_about": "; ".join(one.explanation for one in content.slices) or "nothing to bill",
-    }
+from fakturo.cli.output import amount_text, console, print_rows
 
 
 def show_ledger(home: Path, account: str | None, *, as_json: bool) -> None:

@@ -115,10 +115,10 @@ def rate(
 
 @app.command()
 def statement(account: str, home: HomeOption = HOME, as_json: AsJson = False) -> None:
-    """Show what an account has used so far and what it comes to."""
-    from fakturo.cli import books
+    """Show what an account has used, what it comes to so far, what comes next, and where the period leads."""
+    from fakturo.cli.statement import show_statement
 
-    raise typer.Exit(books.show_statement(home, account, as_json=as_json))
+    raise typer.Exit(show_statement(home, account, as_json=as_json))
 
 
 @app.command()
