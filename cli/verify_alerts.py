@@ -32,7 +32,8 @@ SELECT s.subscription_item, s.period_start_at, s.quantity, s.amount_minor, i.con
   FROM usage.statement s
   JOIN usage.subscription_item i USING (subscription_item)
  WHERE NOT s.final AND i.content ->> 'alerts' <> '[]' AND i.period_start_at = s.period_start_at
-   AND NOT EXISTS (SELECT FROM usage.dirty d WHERE d.account_id = i.account_id AND d.meter_id = i.meter_id)
+   AND NOT EXISTS (SELECT FROM usage.dirty d WHERE d.account_id = i.account_id AND d.meter_id = i.meter_id
+       AND d.since_at IS NOT NULL)
 """
 
 

@@ -13,7 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
+
+import msgspec
 
 from fakturo.engine.catalog import price_at
 from fakturo.engine.explanations import Phrase, settled
@@ -22,8 +25,11 @@ from fakturo.engine.periods import Period, Zone, first_instant, local_date
 from fakturo.engine.prices import Price, Usage, parse_price, usage_of
 from fakturo.engine.rating import RateRequest, RateResult
 from fakturo.engine.schedule import NEXT_PERIOD, is_one_time, regular_period
+from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import ItemTerms, PriceVersion, SubscriptionItem
 
+PRICES_MAX = 2000
+"""How many parsed prices are kept."""
 _FREE = {"model": "flat", "amount": "0"}
 """What anything costs in a trial."""
 
@@ -151,7 +157,7 @@ def _slice(
     version, terms = price_at(item.prices, on if held_on is None else min(on, held_on)), terms_at(item.terms, on)
     if version is None:
         return None
-    listed = parse_price(version.price, currency)
+    listed = _parsed(encode(version.price), currency)
     trial = item.trial_until_on is not None and on < item.trial_until_on
     price = listed.overridden(unit_amount=terms.own_unit_amount, discount_percent=terms.discount_percent)
     return ItemSlice(
@@ -164,6 +170,12 @@ def _slice(
         regular=stretch,
         trial=trial,
     )
+
+
+@lru_cache(maxsize=PRICES_MAX)
+def _parsed(document: bytes, currency: str) -> Price:
+    """Return the price of a document, parsed once: many items have the same one."""
+    return parse_price(msgspec.json.decode(document), currency)
 
 
 def continues(one: ItemSlice, other: ItemSlice) -> bool:

@@ -15,10 +15,9 @@ from decimal import Decimal
 import asyncpg
 import msgspec
 
-from fakturo.consumers.usage import statement_store
 from fakturo.consumers.usage.folding import dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Stretch
-from fakturo.consumers.usage.statement_store import SliceRange
+from fakturo.consumers.usage.totals import SliceRange, totals_of
 from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import Aggregation, MeasuredEvent, StreamedUsage, aggregate
 from fakturo.engine.periods import Period
@@ -100,6 +99,6 @@ async def _measured(
 async def _levels(driver: asyncpg.Connection, due: DueItem, at: datetime) -> dict[tuple[str, ...], Decimal]:
     """Return the level of each group at the instant: the sum of all changes before it."""
     before = SliceRange(due.account_id, due.meter_id, _BEGINNING, at)
-    (total,) = await statement_store.totals_of(driver, [before])
+    (total,) = await totals_of(driver, [before])
     names = due.meter.group_by
     return {dimensions_values(names, group.dimensions) if names else (): group.rollup.total for group in total.groups}

@@ -98,9 +98,17 @@ class Fold:
         """Return the totals sorted by key."""
         return RollupColumns(sorted(self.totals.items(), key=_key))
 
-    def pairs(self) -> list[tuple[str, int]]:
-        """Return the (account, meter) pairs touched, sorted."""
-        return sorted({(key[0], key[1]) for key in self.totals})
+    def marks(self) -> list[tuple[str, int, datetime]]:
+        """Return (account, meter, earliest quarter) of what was touched, sorted."""
+        earliest: dict[tuple[str, int], int] = {}
+        for account_id, meter_id, quarter, _ in self.totals:
+            key = account_id, meter_id
+            if earliest.setdefault(key, quarter) > quarter:
+                earliest[key] = quarter
+        return [
+            (account_id, meter_id, _EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS))
+            for (account_id, meter_id), quarter in sorted(earliest.items())
+        ]
 
 
 def _key(item: tuple[RollupKey, Total]) -> RollupKey:

@@ -24,6 +24,8 @@ from fakturo.consumers.usage.statements import Statements
 from fakturo.engine.money import exact_context
 from fakturo.schemas.topics import CONTRACTS, USAGE
 
+REST_SECONDS_MAX = 1.0
+"""An item gets at most one running statement in this time; none at all between ticks without interim outputs."""
 RELEASE_RECORDS = 10_000
 """How many parked records are taken out at a time."""
 
@@ -37,7 +39,11 @@ class UsageAgent:
         self._directory = AccountDirectory()
         self._open_periods = OpenPeriods(settings.grace_seconds)
         self._projection = Projection(billing_until=settings.billing_until, open_periods=self._open_periods)
-        self._statements = Statements(grace_seconds=settings.grace_seconds, billing_until=settings.billing_until)
+        self._statements = Statements(
+            grace_seconds=settings.grace_seconds,
+            billing_until=settings.billing_until,
+            rest_seconds=min(settings.interim_seconds, REST_SECONDS_MAX),
+        )
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Count the usage of `batch` once; reject what is bad, park what waits for a contract."""
@@ -97,7 +103,7 @@ class UsageAgent:
         fold = _fold(fresh)
         if fold.totals:
             await store.add_rollups(tx.driver, fold.columns())
-            await store.mark_dirty(tx.driver, fold.pairs())
+            await store.mark_changed(tx.driver, fold.marks())
         return result.waiting
 
 

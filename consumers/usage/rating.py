@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from fakturo.consumers.usage.folding import dimensions_text, dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
-from fakturo.consumers.usage.statement_store import Group, SliceTotal
+from fakturo.consumers.usage.totals import Group, SliceTotal
 from fakturo.engine.contracts import explained, request_of
 from fakturo.engine.errors import PriceError
 from fakturo.engine.explanations import explain

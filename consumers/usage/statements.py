@@ -5,6 +5,9 @@ Final     an item is due when its period's end plus grace lies behind; it gets o
           usage too, and its pointer moves on. Periods behind (a backdated contract) are worked off oldest first.
 Revised   a period whose contract changed after its final statement is rated again (revisions.py) and, where that
           differs, stated anew as the next revision.
+Running   made of the items whose totals changed, the oldest mark first; each rests between two of them, the longer the
+          more events have to be read again. Alone with its items by their rows' locks: the final statement of a period
+          waits for a running one that is being made, and one that is locked gets its next period's instead.
 Bounded   so many items a call, and so many raw events: `advance` says whether more remain, `flush` leaves the rest
           marked for the next time.
 """
@@ -16,40 +19,58 @@ from hashlib import sha256
 from itertools import islice
 
 import structlog
-from msgspec import structs
+from msgspec import Raw, structs
 
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import account_store, alerts, revision_store, statement_store, store
+from fakturo.consumers.usage import account_store, alerts, revision_store, running_store, statement_store, store
 from fakturo.consumers.usage.event_usage import Known, usage_from_events
 from fakturo.consumers.usage.rateable import DueItem, Rateable
 from fakturo.consumers.usage.rating import Rated, Used, newest_of, rate_item, used_of
 from fakturo.consumers.usage.revision_store import FinalStatement
 from fakturo.consumers.usage.revisions import final_of
 from fakturo.consumers.usage.running import rate_running
-from fakturo.consumers.usage.statement_store import SliceRange, SliceTotal, StatementRow
+from fakturo.consumers.usage.statement_store import StatementRow
+from fakturo.consumers.usage.totals import SliceRange, SliceTotal, totals_of
 from fakturo.engine.errors import PriceError
 from fakturo.engine.periods import local_date
 from fakturo.engine.schedule import next_item_period, zone_at
 from fakturo.schemas.codec import encode
 from fakturo.schemas.envelope import event_of
-from fakturo.schemas.events.usage import USAGE_RATED, UsageRated
+from fakturo.schemas.events.usage import USAGE_RATED
 from fakturo.schemas.topics import RATED
 
 FINAL_ITEMS_MAX = 200
-RUNNING_ITEMS_MAX = 500
+RUNNING_MARKS_MAX = 500
 REVISED_PERIODS_MAX = 200
 EVENTS_MAX = 200_000
 """How many raw events are read in one call, beyond those of its first item."""
+EVENTS_A_SECOND = 10_000
+"""An item that is rated from its events rests a second for so many of them."""
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class _Work:
+    """What came of some items: rated, failed with why, or left for the next time."""
+
+    rated: list[tuple[Rateable, Rated]] = field(default_factory=list)
+    failed: list[tuple[DueItem, PriceError]] = field(default_factory=list)
+    postponed: list[DueItem] = field(default_factory=list)
+    event_counts: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statements:
-    """Makes statements; `grace_seconds` is how long after its end a period stays open."""
+    """Makes statements.
+
+    `grace_seconds` is how long after its end a period stays open, `rest_seconds` how long an item rests between two
+    running statements.
+    """
 
     grace_seconds: int
     billing_until: date | None
+    rest_seconds: float = 0.0
 
     async def finalize(self, to: datetime, tx: Transaction) -> bool:
         """Publish the final statements of up to `FINAL_ITEMS_MAX` items that are due at `to`; return if more remain."""
@@ -64,7 +85,7 @@ class Statements:
         await revision_store.save_finals(tx.driver, finals)
         published = [rated for _, rated in work.rated]
         await alerts.tell(published, tx)
-        await _publish(published, tx)
+        await _publish([_row(one) for one in published], tx)
         more = len(due) == FINAL_ITEMS_MAX or bool(work.postponed)
         return more or any(end_at is not None and end_at <= closed_at for *_, end_at in ends)
 
@@ -92,20 +113,34 @@ class Statements:
         done = [(item.due.subscription_item, item.due.period.start_at) for item, _ in work.rated]
         await revision_store.unqueue(tx.driver, done)
         await alerts.tell(published, tx, before)
-        await _publish(published, tx)
+        await _publish([_row(one) for one in published], tx)
         return len(due) == REVISED_PERIODS_MAX or bool(work.postponed)
 
     async def publish_running(self, tx: Transaction) -> None:
-        """Publish the running statements of up to `RUNNING_ITEMS_MAX` items whose totals changed."""
-        await _lock(tx)
-        due = await statement_store.take_dirty_items(tx.driver, RUNNING_ITEMS_MAX)
+        """Publish the running statements of up to `RUNNING_MARKS_MAX` meters of accounts whose totals changed."""
+        await account_store.lock_contracts(tx.driver, alone=False)
+        pairs = await running_store.take_marks(tx.driver, RUNNING_MARKS_MAX, timedelta(seconds=self.rest_seconds))
+        if not pairs:
+            return
+        due = await statement_store.items_of(tx.driver, pairs)
         work = await _rate(due, tx, tick_at=None)
         await store.mark_dirty(tx.driver, sorted({(one.account_id, one.meter_id) for one in work.postponed}))
+        await self._let_rest(work, tx)
         rated = [one for _, one in work.rated]
         await alerts.tell(rated, tx)  # those too that say nothing new: their contract may have a new threshold
         # Events that ran ahead of the period mark its item too, and change nothing: an event is said once.
-        said = await statement_store.said_items(tx.driver, [one.statement for one in rated])
-        await _publish([one for one in rated if one.statement.subscription_item not in said], tx)
+        rows = [_row(one) for one in rated]
+        said = await statement_store.said_items(tx.driver, rows)
+        await _publish([row for row in rows if row.statement.subscription_item not in said], tx)
+
+    async def _let_rest(self, work: _Work, tx: Transaction) -> None:
+        """Let items whose events were read again rest for as long as reading them takes, many times over."""
+        rests = {
+            pair: timedelta(seconds=count / EVENTS_A_SECOND)
+            for pair, count in work.event_counts.items()
+            if self.rest_seconds and count / EVENTS_A_SECOND > self.rest_seconds
+        }
+        await running_store.let_rest(tx.driver, rests)
 
     def _moved(self, due: DueItem) -> tuple[str, datetime, datetime | None, datetime | None]:
         """Return the item, where its finalized periods end, and its next period's start and end."""
@@ -120,15 +155,6 @@ async def _lock(tx: Transaction) -> None:
     await account_store.lock_contracts(tx.driver, alone=False)
 
 
-@dataclass(slots=True)
-class _Work:
-    """What came of some items: rated, failed with why, or left for the next time."""
-
-    rated: list[tuple[Rateable, Rated]] = field(default_factory=list)
-    failed: list[tuple[DueItem, PriceError]] = field(default_factory=list)
-    postponed: list[DueItem] = field(default_factory=list)
-
-
 async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | None) -> _Work:
     """Return the statements of `due` from the committed totals, or from the events where totals are not enough.
 
@@ -138,17 +164,22 @@ async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | 
     work, events = _Work(), 0
     items = _rateable(due, work)
     ranges = [SliceRange(i.due.account_id, i.due.meter_id, r.start_at, r.end_at) for i in items for r in i.ranges()]
-    left = iter(await statement_store.totals_of(tx.driver, ranges))
+    total = running_store.running_totals if tick_at is None else totals_of
+    left = iter(await total(tx.driver, ranges))
     for item in items:
         totals = list(islice(left, len(item.ranges())))
         count = sum(group.rollup.count for total in totals for group in total.groups) if item.rates_events else 0
         if events and events + count > EVENTS_MAX:
             work.postponed.append(item.due)
             continue
+        if count:
+            work.event_counts[item.due.account_id, item.due.meter_id] = count
         events += count
         try:
             used = await _used(item, totals, tx, tick_at)
-            work.rated.append((item, rate_running(item, used) if tick_at is None else rate_item(item, used, final=True)))
+            work.rated.append(
+                (item, rate_running(item, used) if tick_at is None else rate_item(item, used, final=True))
+            )
         except PriceError as error:
             work.failed.append((item.due, error))
     return work
@@ -188,22 +219,28 @@ def _problems(failed: Sequence[tuple[DueItem, PriceError]]) -> list[tuple[str, s
     return [(due.subscription_item, f"{error.message} ({error.code})") for due, error in failed]
 
 
-async def _publish(rated: Sequence[Rated], tx: Transaction) -> None:
-    rows = [StatementRow(one.statement, one.source.item.product_name, one.source.item.unit) for one in rated]
+def _row(rated: Rated) -> StatementRow:
+    """Return a statement as it is kept and published: encoded once."""
+    item, content = rated.source.item, encode(rated.statement)
+    return StatementRow(
+        rated.statement, content, sha256(content).digest(), item.product_name, item.unit, _start_on(rated)
+    )
+
+
+async def _publish(rows: Sequence[StatementRow], tx: Transaction) -> None:
     await statement_store.save_statements(tx.driver, rows)
-    for one in rated:
-        data, start_on = one.statement, _start_on(one)
-        key = f"{data.account}/item/{data.subscription_item}/{start_on}"
+    for row in rows:
+        data = row.statement
         event = event_of(
             agent=tx.agent,
             event_type=USAGE_RATED,
-            id=f"{data.subscription_item}/{start_on}/{_name(data)}",
+            id=f"{data.subscription_item}/{row.start_on}/{_name(row)}",
             subject=data.account,
             time=data.as_of,
-            data=data,
+            data=Raw(row.content),
             recorded_at=data.recorded_at,
         )
-        tx.emit(RATED, event, account=data.account, key=key)
+        tx.emit(RATED, event, account=data.account, key=f"{data.account}/item/{data.subscription_item}/{row.start_on}")
 
 
 def _start_on(rated: Rated) -> date:
@@ -211,8 +248,8 @@ def _start_on(rated: Rated) -> date:
     return local_date(start_at, zone_at(rated.source.versions, start_at))
 
 
-def _name(data: UsageRated) -> str:
+def _name(row: StatementRow) -> str:
     """Return what names a statement among those of its item and period."""
-    if not data.final:
-        return sha256(encode(data)).hexdigest()[:16]
-    return "final" if data.revision == 1 else f"final/{data.revision}"
+    if not row.statement.final:
+        return row.content_hash.hex()[:16]
+    return "final" if row.statement.revision == 1 else f"final/{row.statement.revision}"

@@ -6,11 +6,14 @@ Locks     the contracts lock first (account_store.py), then events, totals and m
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import asyncpg
 
 from fakturo.consumers.usage.folding import RollupColumns
 from fakturo.consumers.usage.matching import Counted
+
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 Identity = tuple[str, str]
 """(`source`, `id`) of a usage event."""
@@ -93,14 +96,27 @@ async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> Non
     )
 
 
-async def mark_dirty(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> None:
-    """Note that totals of (account, meter) changed; `pairs` are sorted.
+Mark = tuple[str, int, datetime]
+"""Account, meter, and the earliest quarter of an hour whose totals changed."""
 
-    The update is not idle: it locks the row, so a flush that takes the mark either sees these totals or waits.
+_MARK = """
+INSERT INTO usage.dirty AS old (account_id, meter_id, since_at, from_at)
+SELECT account_id, meter_id, clock_timestamp(), from_at
+  FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS new(account_id, meter_id, from_at)
+ON CONFLICT (account_id, meter_id) DO UPDATE SET since_at = coalesce(old.since_at, excluded.since_at),
+    from_at = CASE WHEN old.since_at IS NULL THEN excluded.from_at ELSE least(old.from_at, excluded.from_at) END
+"""
+
+
+async def mark_dirty(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> None:
+    """Note that totals of (account, meter) changed, nobody knows when; `pairs` are sorted."""
+    await mark_changed(driver, [(account_id, meter_id, _EVER) for account_id, meter_id in pairs])
+
+
+async def mark_changed(driver: asyncpg.Connection, marks: Sequence[Mark]) -> None:
+    """Note that totals of (account, meter) changed from a quarter on; `marks` are sorted.
+
+    The update is not idle: it locks the row, so a flush that takes the mark either sees these totals or waits. Who
+    changes totals and does not say so leaves running statements that are wrong (running_store.py).
     """
-    await driver.execute(
-        "INSERT INTO usage.dirty (account_id, meter_id) SELECT * FROM unnest($1::text[], $2::int[]) "
-        "ON CONFLICT (account_id, meter_id) DO UPDATE SET marked = true",
-        [pair[0] for pair in pairs],
-        [pair[1] for pair in pairs],
-    )
+    await driver.execute(_MARK, [one[0] for one in marks], [one[1] for one in marks], [one[2] for one in marks])

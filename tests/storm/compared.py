@@ -404,6 +404,7 @@ NOT_COMPARED: dict[str, str] = {
             "usage.retotal_due",
             "usage.revision_due",
             "usage.rollup",
+            "usage.running_total",
             "usage.statement",
         ),
         ON_THE_WAY,

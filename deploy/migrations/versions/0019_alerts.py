@@ -1,4 +1,4 @@
-"""Thresholds of usage that were reached and told of, once each; what final statements came to.
+"""Alerts of usage, once each; what final statements came to; marks that stay, and totals that running statements keep.
 
 Revision ID: 0019
 """
@@ -40,8 +40,44 @@ UP = (
     ALTER TABLE usage.final_statement
         ADD COLUMN quantity numeric, ADD COLUMN amount_minor bigint, ADD COLUMN alerts jsonb
     """,
+    # A mark stays when its statement was made: `since_at` is when totals changed first since then (NULL: they did not),
+    # `from_at` the earliest quarter that did, `rest_until_at` the time before which no statement is made again.
+    "DROP INDEX usage.dirty_id",
+    """
+    ALTER TABLE usage.dirty
+        DROP COLUMN id, DROP COLUMN marked,
+        ADD COLUMN since_at timestamptz DEFAULT clock_timestamp(),
+        ADD COLUMN from_at timestamptz NOT NULL DEFAULT '-infinity',
+        ADD COLUMN rest_until_at timestamptz NOT NULL DEFAULT '-infinity'
+    """,
+    # What names the newest statement: one that says the same is not said again.
+    "ALTER TABLE usage.statement ADD COLUMN content_hash bytea",
+    "CREATE INDEX dirty_since ON usage.dirty (since_at) WHERE since_at IS NOT NULL",
+    """
+    -- The totals from `start_at` up to `until_at`, so that a running statement need not add up its whole period each
+    -- time: right as long as no quarter before `until_at` changes, which the marks tell. May be deleted at any time.
+    CREATE TABLE usage.running_total (
+        account_id text COLLATE "C" NOT NULL,
+        meter_id integer NOT NULL,
+        start_at timestamptz NOT NULL,
+        until_at timestamptz NOT NULL,
+        newest_at timestamptz NOT NULL,
+        lag_seconds integer NOT NULL,
+        groups bytea NOT NULL,
+        PRIMARY KEY (account_id, meter_id, start_at)
+    ) WITH (fillfactor = 80)
+    """,
 )
 DOWN = (
+    "ALTER TABLE usage.statement DROP COLUMN content_hash",
+    "DROP TABLE usage.running_total",
+    "DROP INDEX usage.dirty_since",
+    """
+    ALTER TABLE usage.dirty
+        DROP COLUMN since_at, DROP COLUMN from_at, DROP COLUMN rest_until_at,
+        ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY, ADD COLUMN marked boolean NOT NULL DEFAULT true
+    """,
+    "CREATE INDEX dirty_id ON usage.dirty (id)",
     "ALTER TABLE usage.final_statement DROP COLUMN quantity, DROP COLUMN amount_minor, DROP COLUMN alerts",
     "DROP TABLE usage.threshold_alert",
 )

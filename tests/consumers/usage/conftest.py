@@ -200,7 +200,7 @@ def reasons(tx: Transaction) -> Sequence[str]:
 
 def settings_of(**given: Any) -> Settings:
     """Return settings that no part of the handler reads from the environment."""
-    return Settings.model_construct(**{"grace_seconds": 0, "billing_until": None, **given})
+    return Settings.model_construct(**{"grace_seconds": 0, "billing_until": None, "interim_seconds": 0, **given})
 
 
 @pytest.fixture
