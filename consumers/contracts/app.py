@@ -14,7 +14,7 @@ def create(settings: Settings) -> AgentApp:
     Raises:
         SettingsFault: the catalog file cannot be read, or is refused.
     """
-    return create_app(ContractsAgent(settings), settings, runner="faust", flush_soon=True)
+    return create_app(ContractsAgent(settings), settings, runner="faust", flush_soon=1.0)
 
 
 def run(settings: Settings) -> int:

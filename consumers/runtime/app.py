@@ -35,7 +35,7 @@ class AgentApp:
         more_topics: Sequence[str] = (),
         beside: Sequence[Companion] = (),
         *,
-        flush_soon: bool = False,
+        flush_soon: float = 0.0,
     ) -> None:
         self.agent = agent
         self.beside = tuple(Beside(companion) for companion in beside)
@@ -79,7 +79,7 @@ def create_app(
     more_topics: Sequence[str] = (),
     beside: Sequence[Companion] = (),
     *,
-    flush_soon: bool = False,
+    flush_soon: float = 0.0,
 ) -> AgentApp:
     """Return `agent` as an app that reads its topics of the map, and `more_topics`, through `runner`.
 

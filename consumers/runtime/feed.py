@@ -48,7 +48,7 @@ class Feed:
         health: Health,
         more_topics: Sequence[str] = (),
         *,
-        flush_soon: bool = False,
+        flush_soon: float = 0.0,
     ) -> None:
         turn = asyncio.Lock()
         self.agent = agent

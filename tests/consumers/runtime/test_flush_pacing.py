@@ -45,6 +45,17 @@ def test_after_a_flush_the_next_one_waits_as_long_as_that_took_but_never_longer_
     assert pace.left_seconds == 1.0
 
 
+def test_an_agent_that_reads_much_more_than_it_says_waits_some_times_as_long() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=4.0, clock=clock)
+    flush(pace, clock, 0.125)
+    pace.changed()
+    assert pace.left_seconds == 0.5
+    flush(pace, clock, 0.5)
+    pace.changed()
+    assert pace.left_seconds == 1.0
+
+
 def test_what_comes_while_a_flush_runs_is_for_the_next_one() -> None:
     clock = Clock()
     pace = FlushPace(1.0, soon=True, clock=clock)
