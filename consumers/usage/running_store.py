@@ -17,7 +17,7 @@ from decimal import Decimal
 import asyncpg
 import msgspec
 
-from fakturo.consumers.usage.totals import TOTALS, Group, SliceRange, SliceTotal, group_of
+from fakturo.consumers.usage.totals import TOTALS, Group, SliceRange, SliceTotal, group_of, key_of
 from fakturo.engine.meters import Rollup, quarter_hour
 from fakturo.schemas.codec import encode
 
@@ -55,15 +55,16 @@ UPDATE usage.dirty d SET rest_until_at = clock_timestamp() + new.rest
  WHERE d.account_id = new.account_id AND d.meter_id = new.meter_id
 """
 _KEPT = """
-SELECT k.account_id, k.meter_id, k.start_at, until_at, newest_at, lag_seconds, groups
-  FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS asked(account_id, meter_id, start_at)
-  JOIN usage.running_total k USING (account_id, meter_id, start_at)
+SELECT k.account_id, k.meter_id, k.start_at, k.end_at, until_at, newest_at, lag_seconds, groups
+  FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[])
+       AS asked(account_id, meter_id, start_at, end_at)
+  JOIN usage.running_total k USING (account_id, meter_id, start_at, end_at)
 """
 _KEEP = """
-INSERT INTO usage.running_total (account_id, meter_id, start_at, until_at, newest_at, lag_seconds, groups)
-SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::int[],
-    $7::bytea[])
-ON CONFLICT (account_id, meter_id, start_at) DO UPDATE SET until_at = excluded.until_at,
+INSERT INTO usage.running_total (account_id, meter_id, start_at, end_at, until_at, newest_at, lag_seconds, groups)
+SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+    $7::int[], $8::bytea[])
+ON CONFLICT (account_id, meter_id, start_at, end_at) DO UPDATE SET until_at = excluded.until_at,
     newest_at = excluded.newest_at, lag_seconds = excluded.lag_seconds, groups = excluded.groups
 """
 _FORGET = """
@@ -133,9 +134,9 @@ async def let_rest(driver: asyncpg.Connection, rests: Mapping[Pair, timedelta]) 
 
 async def running_totals(driver: asyncpg.Connection, ranges: Sequence[SliceRange]) -> list[SliceTotal]:
     """Return the totals of each range, in their order; the marks of their meters have been taken."""
-    unique = sorted(set(ranges), key=lambda one: (one.account_id, one.meter_id, one.start_at, one.end_at))
+    unique = sorted(set(ranges), key=key_of)
     kept = await _kept(driver, unique)
-    plans = [_plan(one, kept.get(_place(one))) for one in unique]
+    plans = [_plan(one, kept.get(one)) for one in unique]
     rows = await driver.fetch(
         TOTALS,
         [one.range.account_id for one in plans],
@@ -171,7 +172,7 @@ async def forget(driver: asyncpg.Connection, items: Sequence[str]) -> None:
 
 
 def _plan(one: SliceRange, kept: _Kept | None) -> _Plan:
-    if kept is None or kept.until_at > one.end_at:
+    if kept is None:
         return _Plan(one, None, one.start_at, one.start_at)
     cut_at = min(quarter_hour(kept.newest_at - max(LAG, kept.lag)), one.end_at)
     return _Plan(one, kept, kept.until_at, cut_at if cut_at >= kept.until_at + STEP else kept.until_at)
@@ -198,16 +199,16 @@ def _merged(one: Group | None, other: Group | None) -> Group:
     )
 
 
-def _place(one: SliceRange) -> tuple[str, int, datetime]:
-    return one.account_id, one.meter_id, one.start_at
-
-
-async def _kept(driver: asyncpg.Connection, ranges: Sequence[SliceRange]) -> dict[tuple[str, int, datetime], _Kept]:
+async def _kept(driver: asyncpg.Connection, ranges: Sequence[SliceRange]) -> dict[SliceRange, _Kept]:
     rows = await driver.fetch(
-        _KEPT, [one.account_id for one in ranges], [one.meter_id for one in ranges], [one.start_at for one in ranges]
+        _KEPT,
+        [one.account_id for one in ranges],
+        [one.meter_id for one in ranges],
+        [one.start_at for one in ranges],
+        [one.end_at for one in ranges],
     )
     return {
-        (row["account_id"], row["meter_id"], row["start_at"]): _Kept(
+        SliceRange(row["account_id"], row["meter_id"], row["start_at"], row["end_at"]): _Kept(
             row["until_at"],
             row["newest_at"],
             timedelta(seconds=row["lag_seconds"]),
@@ -230,16 +231,15 @@ def _group(one: _KeptGroup) -> Group:
 
 
 async def _keep(driver: asyncpg.Connection, found: Sequence[tuple[SliceRange, _Kept]]) -> None:
-    rows = {_place(one): kept for one, kept in found}  # of two stretches with one start the longer is the last
-    if not rows:
+    if not found:
         return
-    places = sorted(rows)
-    kept = [rows[place] for place in places]
+    ranges, kept = [one for one, _ in found], [kept for _, kept in found]
     await driver.execute(
         _KEEP,
-        [place[0] for place in places],
-        [place[1] for place in places],
-        [place[2] for place in places],
+        [one.account_id for one in ranges],
+        [one.meter_id for one in ranges],
+        [one.start_at for one in ranges],
+        [one.end_at for one in ranges],
         [one.until_at for one in kept],
         [one.newest_at for one in kept],
         [one.lag // timedelta(seconds=1) for one in kept],

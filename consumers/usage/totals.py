@@ -58,7 +58,7 @@ class SliceTotal:
 
 async def totals_of(driver: asyncpg.Connection, ranges: Sequence[SliceRange]) -> list[SliceTotal]:
     """Return the totals of each range, in their order."""
-    unique = sorted(set(ranges), key=_key)
+    unique = sorted(set(ranges), key=key_of)
     if not unique:
         return []
     rows = await driver.fetch(
@@ -89,5 +89,6 @@ def group_of(row: asyncpg.Record) -> Group:
     return Group(row["dimensions"], rollup, row["last_at"], row["recorded_at"])
 
 
-def _key(one: SliceRange) -> tuple[str, int, datetime, datetime]:
+def key_of(one: SliceRange) -> tuple[str, int, datetime, datetime]:
+    """Return what ranges are sorted by."""
     return one.account_id, one.meter_id, one.start_at, one.end_at

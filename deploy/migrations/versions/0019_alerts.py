@@ -47,24 +47,26 @@ UP = (
     ALTER TABLE usage.dirty
         DROP COLUMN id, DROP COLUMN marked,
         ADD COLUMN since_at timestamptz DEFAULT clock_timestamp(),
-        ADD COLUMN from_at timestamptz NOT NULL DEFAULT '-infinity',
+        ADD COLUMN from_at timestamptz NOT NULL DEFAULT '0001-01-01 00:00:00Z',
         ADD COLUMN rest_until_at timestamptz NOT NULL DEFAULT '-infinity'
     """,
     # What names the newest statement: one that says the same is not said again.
     "ALTER TABLE usage.statement ADD COLUMN content_hash bytea",
     "CREATE INDEX dirty_since ON usage.dirty (since_at) WHERE since_at IS NOT NULL",
     """
-    -- The totals from `start_at` up to `until_at`, so that a running statement need not add up its whole period each
-    -- time: right as long as no quarter before `until_at` changes, which the marks tell. May be deleted at any time.
+    -- The totals of a stretch from `start_at` up to `until_at`, so that a running statement need not add up its whole
+    -- period each time: right as long as no quarter before `until_at` changes, which the marks tell. May be deleted at
+    -- any time.
     CREATE TABLE usage.running_total (
         account_id text COLLATE "C" NOT NULL,
         meter_id integer NOT NULL,
         start_at timestamptz NOT NULL,
+        end_at timestamptz NOT NULL,
         until_at timestamptz NOT NULL,
         newest_at timestamptz NOT NULL,
         lag_seconds integer NOT NULL,
         groups bytea NOT NULL,
-        PRIMARY KEY (account_id, meter_id, start_at)
+        PRIMARY KEY (account_id, meter_id, start_at, end_at)
     ) WITH (fillfactor = 80)
     """,
 )
