@@ -18,7 +18,7 @@ from fakturo.consumers.usage.event_usage import Known, usage_from_events
 from fakturo.consumers.usage.folding import dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
 from fakturo.consumers.usage.rating import rate_stretches, used_of
-from fakturo.consumers.usage.statement_store import SliceRange, totals_of
+from fakturo.consumers.usage.totals import SliceRange, totals_of
 from fakturo.engine.errors import PriceError
 from fakturo.engine.periods import Period
 from fakturo.engine.prices import Usage, grouped_usage, usage_of
