@@ -16,6 +16,7 @@ def register(app: typer.Typer, bench: typer.Typer) -> None:
     """Add the subjects to the command."""
     app.command("explain")(explain)
     app.command("rerate")(rerate)
+    bench.command("backfill")(bench_backfill)
 
 
 def explain(
@@ -46,3 +47,14 @@ def rerate(
     from fakturo.cli.rerate.command import run_rerate
 
     raise typer.Exit(run_rerate(home, account, period, apply=apply, request_id=request_id, as_json=as_json))
+
+
+def bench_backfill(
+    events: Annotated[int, typer.Option(min=1, help="How many late events of closed months.")] = 1_000_000,
+    accounts: Annotated[int, typer.Option(min=1, help="Of how many accounts.")] = 1_000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how late events of closed months are absorbed, and what live statements wait meanwhile."""
+    from fakturo.cli.bench.backfill import run_bench
+
+    raise typer.Exit(run_bench(events, accounts, as_json=as_json))
