@@ -184,7 +184,7 @@ def run_bench(late_events: int, accounts: int, *, as_json: bool) -> int:
     console.print(
         f"{late_events:,} late events absorbed in {figures['absorbed_seconds']} s ({figures['revisions']:,} statements "
         f"revised, {figures['tick_parts']} parts, the longest {figures['longest_part_ms']} ms). "
-        f"{figures['live_statements']:,} live statements meanwhile, p50 {p50['absorbing']} ms, p99 {p99['absorbing']} ms; "
+        f"{figures['live_statements']:,} live statements beside, p50 {p50['absorbing']} ms, p99 {p99['absorbing']} ms; "
         f"idle {p50['idle']} and {p99['idle']} ms.",
         highlight=False,
     )
