@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("shared machine")
 
 HEAVIEST_FIRST = (
     "tests/golden/",
+    "tests/flights/",
     "tests/journey/",
     "tests/conformance/test_flights_year.py",
     "tests/cli/salesforce/test_resync_and_drift.py",

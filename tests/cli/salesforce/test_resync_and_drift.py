@@ -18,10 +18,10 @@ from fakturo.cli.sandbox.server import RunningSandbox
 from fakturo.consumers.runtime.salesforce.org import Org
 from fakturo.consumers.runtime.salesforce.settings import PREFIX, SalesforceSettings
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.consumers.runtime.tasks import end_tasks
 from fakturo.consumers.runtime.topic_admin import apply_topics
 from fakturo.producers.salesforce.bridge import Bridge
 from fakturo.producers.salesforce.stream import Pauses
-from fakturo.producers.salesforce.tasks import end_tasks
 
 pytestmark = pytest.mark.integration
 QUICK = Pauses(first=0.05, most=0.5, slow_down=0.1, administrator=0.3)
