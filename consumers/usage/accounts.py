@@ -15,6 +15,7 @@ import asyncpg
 
 from fakturo.consumers.usage import account_store
 from fakturo.consumers.usage.folding import NO_DIMENSIONS, Count, dimensions_text
+from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import Meter, meter_of
 from fakturo.engine.schedule import CALENDAR_MONTHS, Cadence
 from fakturo.schemas.events.contracts import AccountVersion
@@ -44,6 +45,15 @@ class CountingMeter:
             return None
         dimensions = dimensions_text(meter.group_by, meter.dimensions(data)) if meter.group_by else NO_DIMENSIONS
         return self.meter_id, dimensions, meter.value(data)
+
+    def count_stored(self, event_type: str, data: dict[str, Any]) -> Count | None:
+        """Return what a stored event counts for; nothing where it holds no number: it was right for other meters."""
+        if event_type != self.meter.event_type:
+            return None
+        try:
+            return self.count(event_type, data)
+        except MeterError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import store
 from fakturo.consumers.usage.accounts import AccountDirectory
+from fakturo.consumers.usage.corrected_reading import TO_APPLY, is_reserved, read_correction
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match
-from fakturo.consumers.usage.reading import IsRequest, UsageEvent, read_usage
+from fakturo.consumers.usage.reading import IsCorrection, IsRequest, UsageEvent, read_usage
 from fakturo.consumers.usage.store import Identity
 from fakturo.engine.errors import MeterError
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
@@ -40,10 +41,14 @@ async def sort_out(
 ) -> Sorted:
     """Read and match `records`; what is bad is rejected."""
     result = Sorted()
-    events = _read_all(records, result.requests, tx)
+    events = _read_all(records, result, tx)
     await directory.load(tx.driver, [event.subject for event in events])
     for event in events:
         account = directory.get(event.subject)
+        if account is None and is_reserved(event.subject):
+            text = f"subject {event.subject!r} names no account (at $.subject)"
+            tx.reject(event.record, Reason.UNKNOWN_SHAPE, text)
+            continue
         if account is None:
             result.waiting.append((event.record, event.subject, f"account {event.subject} is not known"))
             continue
@@ -60,17 +65,29 @@ async def sort_out(
     return result
 
 
-def _read_all(records: Sequence[Record], requests: list[Record], tx: Transaction) -> list[UsageEvent]:
+def _read_all(records: Sequence[Record], result: Sorted, tx: Transaction) -> list[UsageEvent]:
+    """Return the usage events; requests are put by, corrections wait to be applied by themselves (corrected.py)."""
     events: list[UsageEvent] = []
     keep = events.append
     for record in records:
         try:
             keep(read_usage(record))
+        except IsCorrection:
+            _take_correction(record, result.waiting, tx)
         except SchemaError as error:
             tx.reject(record, error.reason, str(error))
         except IsRequest:
-            requests.append(record)
+            result.requests.append(record)
     return events
+
+
+def _take_correction(record: Record, waiting: list[Waiting], tx: Transaction) -> None:
+    try:
+        read_correction(record)
+    except SchemaError as error:
+        tx.reject(record, error.reason, str(error))
+    else:
+        waiting.append((record, TO_APPLY, "a correction of usage: it is applied in a moment"))
 
 
 async def claim(counted: Sequence[Counted], tx: Transaction) -> list[Counted]:

@@ -13,9 +13,10 @@ from datetime import datetime
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import account_store, late, rerate, store
+from fakturo.consumers.usage import account_store, corrected, late, rerate, store
 from fakturo.consumers.usage.accounts import AccountDirectory
 from fakturo.consumers.usage.claiming import Waiting, claim, sort_out
+from fakturo.consumers.usage.corrected import Corrections
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted
@@ -38,6 +39,7 @@ class UsageAgent:
     def __init__(self, settings: Settings) -> None:
         self._directory = AccountDirectory()
         self._open_periods = OpenPeriods(settings.grace_seconds)
+        self._corrections = Corrections(self._open_periods)
         self._projection = Projection(billing_until=settings.billing_until, open_periods=self._open_periods)
         self._statements = Statements(
             grace_seconds=settings.grace_seconds,
@@ -60,13 +62,16 @@ class UsageAgent:
         """Publish final statements of a part of what is over, or to be rated again; return whether more remain."""
         if await rerate.apply(to, self._open_periods, tx):
             return True  # by itself: it holds the contracts alone
-        if await late.apply(to, tx):
-            return True  # what is late counts before anything is stated
+        if await self._corrections.apply(tx, at_tick=True):
+            return True  # what is corrected or late counts before anything is stated
+        if await late.apply(to, tx) or await corrected.retotal(to, tx):
+            return True
         more = await self._statements.finalize(to, tx)
         return await self._statements.revise(to, tx) or more
 
     async def flush(self, tx: Transaction) -> None:
-        """Publish the running statements of a part of the items whose totals changed."""
+        """Apply corrections that came; publish the running statements of a part of the items whose totals changed."""
+        await self._corrections.apply(tx, at_tick=False)
         await self._statements.publish_running(tx)
 
     async def _handle_with_contracts(self, changes: Sequence[Change], usage: Sequence[Record], tx: Transaction) -> None:

@@ -97,7 +97,12 @@ class Merged:
 
 async def put_aside(driver: asyncpg.Connection, known_at: datetime, columns: RollupColumns) -> None:
     """Keep totals for the first tick after `known_at`; `columns` are sorted by key."""
-    await driver.execute(_PUT_ASIDE, *columns.arrays(), known_at)
+    await put_columns_aside(driver, known_at, *columns.arrays())
+
+
+async def put_columns_aside(driver: asyncpg.Connection, known_at: datetime, *columns: Sequence[object]) -> None:
+    """Keep totals, one list a column, for the first tick after `known_at`."""
+    await driver.execute(_PUT_ASIDE, *columns, known_at)
 
 
 async def merge(driver: asyncpg.Connection, to: datetime, limit: int) -> Merged:
@@ -111,12 +116,12 @@ async def merge(driver: asyncpg.Connection, to: datetime, limit: int) -> Merged:
 async def forget_empty(driver: asyncpg.Connection, quarters: Sequence[Quarter]) -> None:
     """Delete the totals of `quarters` of which corrections left no event."""
     if quarters:
-        await driver.execute(_FORGET_EMPTY, *_columns(quarters))
+        await driver.execute(_FORGET_EMPTY, *quarter_columns(quarters))
 
 
 async def queue_revisions(driver: asyncpg.Connection, quarters: Sequence[Quarter]) -> None:
     """Have the stated periods whose amounts depend on `quarters` rated again by the tick that is being worked off."""
-    await driver.execute(_QUEUE, *_columns(quarters))
+    await driver.execute(_QUEUE, *quarter_columns(quarters))
 
 
 async def forget_waiting(driver: asyncpg.Connection, account_id: str, meter_ids: Sequence[int]) -> None:
@@ -129,5 +134,6 @@ async def forget_waiting(driver: asyncpg.Connection, account_id: str, meter_ids:
         )
 
 
-def _columns(quarters: Sequence[Quarter]) -> tuple[list[str], list[int], list[datetime]]:
+def quarter_columns(quarters: Sequence[Quarter]) -> tuple[list[str], list[int], list[datetime]]:
+    """Return accounts, meters and starts."""
     return [one[0] for one in quarters], [one[1] for one in quarters], [one[2] for one in quarters]

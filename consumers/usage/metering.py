@@ -18,11 +18,11 @@ from fakturo.consumers.usage import late_store, projection_store, store
 from fakturo.consumers.usage.accounts import CountingMeter
 from fakturo.consumers.usage.corrected_store import current_events
 from fakturo.consumers.usage.event_store import StoredEvent
-from fakturo.consumers.usage.folding import Count, Fold
+from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.late import Aside
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
-from fakturo.engine.errors import MeterError, PriceError
+from fakturo.engine.errors import PriceError
 from fakturo.engine.meters import Aggregation, Meter, meter_of
 from fakturo.engine.money import exact_context
 from fakturo.engine.prices import parse_price
@@ -123,7 +123,7 @@ class _Totals:
             await store.add_rollups(tx.driver, self.fold.columns())
 
     def _add(self, event: StoredEvent, meter: CountingMeter, cadence: Cadence) -> None:
-        count = _count(meter, event)
+        count = meter.count_stored(event.type, msgspec.json.decode(event.data))
         if count is None:
             return
         versions = self.account.content.versions if self.account.content else ()
@@ -133,13 +133,3 @@ class _Totals:
                 self.aside.add(event.watermark_at, self.account_id, (count,), event.at, event.recorded_at)
             else:
                 self.fold.add(self.account_id, (count,), event.at, event.recorded_at)
-
-
-def _count(one: CountingMeter, event: StoredEvent) -> Count | None:
-    """Return what `event` counts for; nothing where it holds no number: it was right for the meters of its time."""
-    if event.type != one.meter.event_type:
-        return None
-    try:
-        return one.count(event.type, msgspec.json.decode(event.data))
-    except MeterError:
-        return None

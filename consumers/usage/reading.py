@@ -15,12 +15,13 @@ import msgspec
 from fakturo.consumers.runtime.records import Record
 from fakturo.schemas.codec import NOT_JSON, decode_envelope, encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
+from fakturo.schemas.envelope import Event
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events.usage import RERATE_REQUESTED, USAGE_CORRECTED
 
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_FINGERPRINT_BYTES = 16
+FINGERPRINT_BYTES = 16
 
 
 class IsRequest(Exception):
@@ -41,25 +42,38 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False):
     payload_hash: bytes
 
 
+class IsCorrection(Exception):
+    """The record corrects usage. Said so, it costs all others nothing."""
+
+
 def read_usage(record: Record) -> UsageEvent:
     """Return the event that `record` holds.
 
     Raises:
+        SchemaError: no CloudEvent, no subject, no time, or data that is no object.
         IsRequest: it asks for a re-rating.
-        SchemaError: no CloudEvent, no subject, no time, data that is no object, or a type that is not taken.
+        IsCorrection: it corrects usage (corrected_reading.py).
     """
     value = record.value
     if value is not None and b"\\u0000" in value and _NUL.search(value):
         raise SchemaError(Reason.UNKNOWN_SHAPE, "a text holds the character NUL, which cannot be stored")
     envelope = decode_envelope(value, record.headers)
+    if envelope.type == USAGE_CORRECTED:
+        raise IsCorrection
     if envelope.type == RERATE_REQUESTED:
         raise IsRequest
+    return usage_event_of(envelope, record)
+
+
+def usage_event_of(envelope: Event[msgspec.Raw], record: Record) -> UsageEvent:
+    """Return the event that `envelope` holds, which came with `record`.
+
+    Raises:
+        SchemaError: no subject, or data that is no object.
+    """
     subject = envelope.subject
     if not subject:
         raise SchemaError(Reason.UNKNOWN_SHAPE, "subject, the account, is missing", "$.subject")
-    if envelope.type == USAGE_CORRECTED:
-        text = "corrections of usage are not supported yet; send this again once they are"
-        raise SchemaError(Reason.UNKNOWN_TYPE, text, "$.type")
     try:
         data = _decode_data(envelope.data)
     except msgspec.ValidationError as error:
@@ -68,7 +82,7 @@ def read_usage(record: Record) -> UsageEvent:
         raise SchemaError(Reason.MALFORMED_JSON, f"data is not JSON: {error}", "$.data") from error
     canonical = encode(data)
     head = f"{envelope.type}\n{subject}\n{envelope.time.timestamp()!r}\n"
-    payload_hash = blake2b(head.encode() + canonical, digest_size=_FINGERPRINT_BYTES).digest()
+    payload_hash = blake2b(head.encode() + canonical, digest_size=FINGERPRINT_BYTES).digest()
     return UsageEvent(
         record,
         envelope.source,

@@ -76,9 +76,13 @@ CREATE TABLE usage.superseded_event (
     PRIMARY KEY (source, id)
 );
 CREATE INDEX superseded_event_account ON usage.superseded_event (account_id, at);
+
+-- Corrections that wait for their event are few among what is parked, and are looked for every second.
+CREATE INDEX parked_correction ON runtime.parked (agent, reference) WHERE reference LIKE 'usage event %';
 """
 
 DOWN = """
+DROP INDEX runtime.parked_correction;
 DROP TABLE usage.superseded_event;
 DROP TABLE usage.correction;
 ALTER TABLE usage.revision_due DROP COLUMN for_usage;
