@@ -30,7 +30,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from fakturo.producers.publisher import make_producer, stop_producer
-from fakturo.producers.usage_event import UsageEvent, encode_usage
+from fakturo.producers.usage_event import UsageEvent, correction, encode_usage
 from fakturo.schemas.partitioning import partition_for
 from fakturo.schemas.topics import USAGE
 
@@ -171,6 +171,38 @@ class UsageClient:
             acknowledged = await self._buffered(self._producer, event.account, value, headers)
         self._pending[acknowledged] = identity
         acknowledged.add_done_callback(self._settled)
+
+    async def correct(
+        self,
+        *,
+        account: str,
+        id: str,  # noqa: A002 - the attribute's own name
+        time: datetime,
+        corrects: Identity,
+        by: UsageEvent,
+        source: str | None = None,
+    ) -> None:
+        """Replace the event sent as `corrects` (its source, its id) by `by`, which has an id of its own.
+
+        `account` is that of the event that is corrected; `by` may be of another, of another time or type. The original
+        may be on its way still. Correct again by naming the original or its replacement: the latest `time` stands.
+        Raises as `send`.
+        """
+        own = self._source if source is None else source
+        await self.send_event(correction(account=account, id=id, time=time, source=own, corrects=corrects, by=by))
+
+    async def void(
+        self,
+        *,
+        account: str,
+        id: str,  # noqa: A002
+        time: datetime,
+        corrects: Identity,
+        source: str | None = None,
+    ) -> None:
+        """Have the event sent as `corrects` (its source, its id) count no longer. Otherwise as `correct`."""
+        own = self._source if source is None else source
+        await self.send_event(correction(account=account, id=id, time=time, source=own, corrects=corrects, by=None))
 
     async def _buffered(
         self, producer: AIOKafkaProducer, account: str, value: bytes, headers: list[tuple[str, bytes]]

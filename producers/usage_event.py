@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from fakturo.schemas.codec import decode_event, encode
+from fakturo.schemas.codec import decode_envelope, decode_event, encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.envelope import Event
 from fakturo.schemas.errors import SchemaError
@@ -43,6 +43,42 @@ class UsageEvent:
     traceparent: str | None = None
 
 
+def correction(
+    *,
+    account: str,
+    id: str,  # noqa: A002 - the attribute's own name
+    time: datetime,
+    source: str,
+    corrects: tuple[str, str],
+    by: UsageEvent | None,
+) -> UsageEvent:
+    """Return the event that replaces the event known as `corrects` (its source, its id) by `by`, or voids it (None).
+
+    `account` is that of the event that is corrected, whatever `by` says. It has an identity of its own, and so has
+    `by`. Of several corrections of one event the one with the latest `time` stands, so give the time of the decision.
+    Raises nothing: `encode_usage` checks it, the replacement too.
+    """
+    data = {
+        "corrects": {"source": corrects[0], "id": corrects[1]},
+        "replacement": None if by is None else _attributes(by),
+    }
+    return UsageEvent(account=account, type=USAGE_CORRECTED, id=id, time=time, data=data, source=source)
+
+
+def _attributes(event: UsageEvent) -> dict[str, Any]:
+    """Return `event` as the CloudEvent that a correction carries."""
+    return {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.account,
+        "time": event.time,
+        "datacontenttype": "application/json",
+        "data": event.data,
+    }
+
+
 def encode_usage(event: UsageEvent) -> bytes:
     """Return `event` as a structured CloudEvent.
 
@@ -72,8 +108,24 @@ def encode_usage(event: UsageEvent) -> bytes:
     if len(value) > EVENT_BYTES_MAX:
         raise SchemaError(Reason.BODY_TOO_LARGE, f"{len(value)} bytes; at most {EVENT_BYTES_MAX} are taken")
     if event.type == USAGE_CORRECTED:
-        decode_event(value)
+        _check_replacement(decode_event(value).data.replacement)
     return value
+
+
+def _check_replacement(replacement: Mapping[str, Any] | None) -> None:
+    """Refuse a replacement that the usage agent could not read."""
+    if replacement is None:
+        return
+    path = "$.data.replacement"
+    for name in ("subject", "type", "id", "source"):
+        _text(replacement.get(name, ""), f"{path}.{name}", required=True)
+    if replacement["type"].startswith(RESERVED_PREFIX):
+        raise SchemaError(Reason.UNKNOWN_TYPE, "a replacement is a usage event of yours", f"{path}.type")
+    try:
+        decode_envelope(encode(replacement))
+    except SchemaError as error:
+        text = str(error).removesuffix(f" (at {error.path})")
+        raise SchemaError(error.reason, text, path + error.path.removeprefix("$")) from error
 
 
 def _plain(value: Any, path: str, depth: int) -> Any:

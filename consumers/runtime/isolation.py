@@ -8,8 +8,8 @@ Never     anything else: an unknown exception is a bug, and a bug skips nothing.
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
-from fakturo.consumers.runtime.agent import Agent
 from fakturo.consumers.runtime.database_errors import driver_error, is_data_error
 from fakturo.consumers.runtime.errors import BadEvent
 from fakturo.consumers.runtime.records import Record
@@ -17,7 +17,15 @@ from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.dead_letters import DeadLetterReason
 
 
-async def handle_isolated(agent: Agent, records: Sequence[Record], tx: Transaction) -> None:
+class Handles(Protocol):
+    """An agent, or a part of one that takes records from where they were parked."""
+
+    async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
+        """Apply `batch`."""
+        ...
+
+
+async def handle_isolated(agent: Handles, records: Sequence[Record], tx: Transaction) -> None:
     """Call `agent.handle`; reject in `tx` each record that no retry can mend."""
     left = list(records)
     while left:
@@ -33,7 +41,7 @@ async def handle_isolated(agent: Agent, records: Sequence[Record], tx: Transacti
             left = []
 
 
-async def _bisect(agent: Agent, records: Sequence[Record], tx: Transaction, error: Exception) -> None:
+async def _bisect(agent: Handles, records: Sequence[Record], tx: Transaction, error: Exception) -> None:
     if len(records) == 1:
         message = str(driver_error(error)).encode("utf-8", "backslashreplace").decode()
         tx.reject(records[0], DeadLetterReason.REJECTED_BY_DATABASE, message)
@@ -43,7 +51,7 @@ async def _bisect(agent: Agent, records: Sequence[Record], tx: Transaction, erro
     await handle_isolated(agent, records[middle:], tx)
 
 
-async def _in_savepoint(agent: Agent, records: Sequence[Record], tx: Transaction) -> None:
+async def _in_savepoint(agent: Handles, records: Sequence[Record], tx: Transaction) -> None:
     outbox_count, rejection_count, outcomes = len(tx.outbox), len(tx.rejections), Counter(tx.outcomes)
     committed_count = len(tx.committed)
     try:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fakturo.consumers.runtime.isolation import handle_isolated
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, corrected_store, retotalling, statement_store
@@ -50,15 +51,13 @@ class Corrections:
         await statement_store.lock_statements(tx.driver)
         await account_store.lock_contracts(tx.driver, alone=True)
         records = await tx.release_parked(references, CORRECTIONS_MAX)
-        waiting = await self._apply(records, tx)
-        tx.count(USAGE.name, "released", len(records) - len(waiting))
-        tx.count(USAGE.name, "parked", -len(waiting))  # they were parked before: `park` counts them once more
-        await tx.park(waiting)
+        if records:
+            await handle_isolated(self, records, tx)
         return bool(records)
 
-    async def _apply(self, records: Sequence[Record], tx: Transaction) -> list[Waiting]:
-        """Apply what can be; return what still waits."""
-        corrections = _read_all(records, tx)
+    async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
+        """Apply what can be of `batch`, which was parked; park what still waits. The caller is alone."""
+        corrections = _read_all(batch, tx)
         directory = AccountDirectory()
         chains = await Chains.load(corrections, tx.driver)
         await directory.load(tx.driver, chains.subjects())
@@ -71,7 +70,10 @@ class Corrections:
                 break
             left = unbound  # one of them may correct a replacement that was bound just now
         await exchange.write(tx)
-        return waiting + [_awaits_its_event(one) for one in left]
+        waiting += [_awaits_its_event(one) for one in left]
+        tx.count(USAGE.name, "released", len(batch) - len(waiting))
+        tx.count(USAGE.name, "parked", -len(waiting))  # they were parked before: `park` counts them once more
+        await tx.park(waiting)
 
 
 def _read_all(records: Sequence[Record], tx: Transaction) -> list[Correction]:

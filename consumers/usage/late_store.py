@@ -124,6 +124,17 @@ async def queue_revisions(driver: asyncpg.Connection, quarters: Sequence[Quarter
     await driver.execute(_QUEUE, *quarter_columns(quarters))
 
 
+async def forget_problems(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> None:
+    """Have the items of (account, meter) `pairs` rated again that could not be: what was used has changed."""
+    if pairs:
+        await driver.execute(
+            "UPDATE usage.subscription_item SET problem = NULL WHERE problem IS NOT NULL "
+            "AND (account_id, meter_id) IN (SELECT * FROM unnest($1::text[], $2::int[]))",
+            [pair[0] for pair in pairs],
+            [pair[1] for pair in pairs],
+        )
+
+
 async def forget_waiting(driver: asyncpg.Connection, account_id: str, meter_ids: Sequence[int]) -> None:
     """Delete what waits for a tick of meters whose totals are taken anew."""
     for table in ("late_rollup", "retotal_due"):

@@ -111,6 +111,20 @@ class Journey:
         }  # fmt: skip
         self.pipeline.feed("billing.usage", json.dumps(event).encode(), account.encode())
 
+    def correct(self, account: str, corrects: str, day: str = "", quantity: int | str = 1) -> None:
+        """Replace the usage event called `corrects` by one at noon UTC of `day`; without a day void it."""
+        number = next(self._numbers)
+        replacement = {
+            "specversion": "1.0", "id": f"u{number}", "source": "meter", "type": "api.call", "subject": account,
+            "time": f"{day}T12:00:00Z", "data": {"quantity": str(quantity)},
+        }  # fmt: skip
+        event = {
+            "specversion": "1.0", "id": f"c{number}", "source": "meter", "type": "fakturo.usage.corrected.v1",
+            "subject": account, "time": _noon(self.today).isoformat(),
+            "data": {"corrects": {"source": "meter", "id": corrects}, "replacement": replacement if day else None},
+        }  # fmt: skip
+        self.pipeline.feed("billing.usage", json.dumps(event).encode(), account.encode())
+
     def ask(self, what: str, account: str, **given: Any) -> None:
         """Ask invoicing for something; see REQUESTS."""
         number = next(self._numbers)

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from fakturo.producers.usage_event import EVENT_BYTES_MAX, UsageEvent, encode_usage
+from fakturo.producers.usage_event import EVENT_BYTES_MAX, UsageEvent, correction, encode_usage
 from fakturo.schemas import generate
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
@@ -118,3 +118,43 @@ def test_a_correction_of_another_event_is_taken() -> None:
     data = {"corrects": {"source": "flights", "id": "1"}, "replacement": None}
     event = json.loads(encode_usage(replace(GOOD, type="fakturo.usage.corrected.v1", id="2", data=data)))
     assert event["data"] == data
+
+
+def test_a_correction_carries_the_right_event_whole_under_the_account_of_the_wrong_one() -> None:
+    by = replace(GOOD, id="1-right", account="AA", data={"mb": Decimal("1.50")})
+    at = datetime(2013, 2, 1, 8, tzinfo=UTC)
+    sent = correction(account="UA", id="c-1", time=at, source="mender", corrects=("flights", "1"), by=by)
+    event = json.loads(encode_usage(sent))
+    assert {name: event[name] for name in ("id", "source", "type", "subject", "time")} == {
+        "id": "c-1",
+        "source": "mender",
+        "type": "fakturo.usage.corrected.v1",
+        "subject": "UA",
+        "time": "2013-02-01T08:00:00Z",
+    }
+    assert event["data"]["corrects"] == {"source": "flights", "id": "1"}
+    replacement = event["data"]["replacement"]
+    assert (replacement["id"], replacement["subject"], replacement["data"]) == ("1-right", "AA", {"mb": "1.5"})
+
+
+def test_a_correction_without_a_replacement_voids() -> None:
+    at = datetime(2013, 2, 1, 8, tzinfo=UTC)
+    sent = correction(account="UA", id="c-1", time=at, source="mender", corrects=("flights", "1"), by=None)
+    assert json.loads(encode_usage(sent))["data"]["replacement"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"account": ""}, "$.data.replacement.subject"),
+        ({"id": ""}, "$.data.replacement.id"),
+        ({"type": "fakturo.usage.corrected.v1"}, "$.data.replacement.type"),
+        ({"data": {"a": 1.5}}, "$.data.replacement.data.a"),
+    ],
+)
+def test_a_wrong_replacement_is_refused_and_says_where(change: dict[str, Any], path: str) -> None:
+    at = datetime(2013, 2, 1, 8, tzinfo=UTC)
+    by = replace(GOOD, **change)
+    with pytest.raises(SchemaError) as caught:
+        encode_usage(correction(account="UA", id="c", time=at, source="m", corrects=("flights", "1"), by=by))
+    assert caught.value.path == path

@@ -312,3 +312,25 @@ async def test_a_replacement_of_an_unknown_account_waits_for_it_and_the_event_co
     found = await stated(desk)
     assert found["tokens", "2026-02-01"] == (2, Decimal(7), 1400)
     assert found["other", "2026-02-01"][1:] == (Decimal(5), 1000)
+
+
+async def test_an_item_that_could_not_be_rated_is_rated_when_its_usage_is_corrected(desk: Desk) -> None:
+    """-50 in March by mistake: no statement. Voided: 11 tokens."""
+    await _february(desk)
+    await desk.hand_in(desk.usage("4", MARCH_10, data={"tokens": "-50"}, watermark_at=MARCH))
+    await desk.tick(APRIL)
+    assert ("tokens", "2026-03-01") not in await stated(desk)
+    await correct(desk, correction(desk, "c1", "4", None, watermark_at=APRIL))
+    await desk.tick(APRIL_2)
+    assert (await stated(desk))["tokens", "2026-03-01"] == (1, Decimal(11), 2200)
+
+
+async def test_a_correction_that_the_database_refuses_is_a_dead_letter_and_the_others_go_on(desk: Desk) -> None:
+    """JSON may hold a number that no database takes: beyond 131,072 digits."""
+    await _february(desk)
+    good = correction(desk, "c1", "1", None, watermark_at=MARCH)
+    text = correction(desk, "c2", "2", replacement("2b", "1", note=1), watermark_at=MARCH).value or b""
+    bad = desk.record("billing.usage", text.replace(b'"tokens": "1"', b'"tokens": "1", "n": 1e999999'), MARCH)
+    assert await correct(desk, good, bad) == ["rejected_by_database"]
+    await desk.tick(APRIL)
+    assert (await stated(desk))["tokens", "2026-02-01"] == (2, Decimal(7), 1400)

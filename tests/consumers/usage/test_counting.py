@@ -106,7 +106,7 @@ BAD: list[tuple[str, dict[str, Any] | bytes | None]] = [
     ("not_a_number", {"data": {"tokens": "9" * 25}}),
     ("value_missing", {"data": {"other": 1}}),
     ("value_missing", {"data": {"tokens": None}}),
-    ("unknown_type", {"type": "fakturo.usage.corrected.v1", "data": {"corrects": {"source": "s", "id": "i"}}}),
+    ("unknown_shape", {"type": "fakturo.usage.corrected.v1", "data": {"corrects": {"source": "s", "id": "i"}}}),
 ]  # fmt: skip
 
 
