@@ -134,10 +134,10 @@ class Exchange:
         quarters = sorted({removal.quarter for removal in self.removals})
         await late_store.forget_empty(tx.driver, quarters)
         await retotalling.at_once(sorted(self.retotalled), tx)
-        pairs = sorted({*fold.pairs(), *((one[0], one[1]) for one in quarters)})
-        await late_store.forget_problems(tx.driver, pairs)
-        if pairs:
-            await store.mark_dirty(tx.driver, pairs)
+        marks = late_store.earliest([*fold.marks(), *quarters])
+        await late_store.forget_problems(tx.driver, marks)
+        if marks:
+            await store.mark_changed(tx.driver, marks)
 
 
 def _is_retotalled(meter: CountingMeter) -> bool:

@@ -76,7 +76,7 @@ async def apply(to: datetime, tx: Transaction) -> bool:
 async def revise_stated(quarters: Sequence[late_store.Quarter], tx: Transaction) -> None:
     """Have the stated periods that hold `quarters` rated again, and the running statements said again."""
     if quarters:
-        pairs = sorted({(account_id, meter_id) for account_id, meter_id, _ in quarters})
-        await late_store.forget_problems(tx.driver, pairs)
+        marks = late_store.earliest(quarters)
+        await late_store.forget_problems(tx.driver, marks)
         await late_store.queue_revisions(tx.driver, quarters)
-        await store.mark_dirty(tx.driver, pairs)
+        await store.mark_changed(tx.driver, marks)

@@ -4,7 +4,7 @@ Place     late, corrected -> [this] -> Postgres `usage.late_rollup`, `usage.roll
 Locks     what waits comes before the totals, and both before the marks, each sorted by its key: as the hot path does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -124,14 +124,14 @@ async def queue_revisions(driver: asyncpg.Connection, quarters: Sequence[Quarter
     await driver.execute(_QUEUE, *quarter_columns(quarters))
 
 
-async def forget_problems(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> None:
-    """Have the items of (account, meter) `pairs` rated again that could not be: what was used has changed."""
-    if pairs:
+async def forget_problems(driver: asyncpg.Connection, quarters: Sequence[Quarter]) -> None:
+    """Have the items of the accounts and meters rated again that could not be: what was used has changed."""
+    if quarters:
         await driver.execute(
             "UPDATE usage.subscription_item SET problem = NULL WHERE problem IS NOT NULL "
             "AND (account_id, meter_id) IN (SELECT * FROM unnest($1::text[], $2::int[]))",
-            [pair[0] for pair in pairs],
-            [pair[1] for pair in pairs],
+            [one[0] for one in quarters],
+            [one[1] for one in quarters],
         )
 
 
@@ -143,6 +143,15 @@ async def forget_waiting(driver: asyncpg.Connection, account_id: str, meter_ids:
             account_id,
             list(meter_ids),
         )
+
+
+def earliest(quarters: Iterable[Quarter]) -> list[Quarter]:
+    """Return the first quarter of each account and meter, sorted: from where on its totals changed."""
+    first: dict[tuple[str, int], datetime] = {}
+    for account_id, meter_id, start_at in quarters:
+        pair = account_id, meter_id
+        first[pair] = min(start_at, first.get(pair, start_at))
+    return [(account_id, meter_id, start_at) for (account_id, meter_id), start_at in sorted(first.items())]
 
 
 def quarter_columns(quarters: Sequence[Quarter]) -> tuple[list[str], list[int], list[datetime]]:
