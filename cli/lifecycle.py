@@ -37,6 +37,8 @@ SELECT w.agent, w.at AS time_reached,
 """
 _WAITING = """
 SELECT (SELECT count(*) FROM usage.event WHERE late) AS late_events,
+       (SELECT coalesce(sum(event_count), 0)::bigint FROM usage.late_rollup WHERE event_count > 0) AS late_waiting,
+       (SELECT count(*) FROM usage.correction) AS corrections,
        (SELECT count(*) FROM invoicing.invoice) AS invoices,
        (SELECT count(*) FROM ledger.journal) AS journals
 """
@@ -128,7 +130,8 @@ def status(home: Path, *, as_json: bool) -> None:
     books = document["books"]
     console.print(
         f"{books['invoices']:,} invoices, {books['journals']:,} journals, "
-        f"{books['late_events']:,} usage events came after their period's close.",
+        f"{books['late_events']:,} usage events came after their period's close; revised statements count them, "
+        f"{books['late_waiting']:,} after the next tick. {books['corrections']:,} corrections of usage.",
         highlight=False,
     )
 
