@@ -29,7 +29,7 @@ from fakturo.cli.bench.usage_events import UsageLine, poisoned, publish, usage_e
 from fakturo.cli.bench.usage_latency import measure_latency
 from fakturo.cli.bench.usage_load import PREFIX
 from fakturo.cli.bench.usage_report import Report, Stored, print_report
-from fakturo.cli.bench.usage_workers import Measured, Rig, measure_workers
+from fakturo.cli.bench.usage_workers import Measured, Rig, measure_workers, topic_end
 from fakturo.cli.lifecycle import prepare
 from fakturo.cli.output import console, print_json
 from fakturo.cli.stack import Stack, StackFault
@@ -89,6 +89,8 @@ def measure(plan: Plan, folder: Path) -> Report:
         bench.main()
         bench.variations()
         bench.latency()
+        if plan.workers > 1:
+            bench.more_workers()
         bench.stock()
         return bench.report
 
@@ -134,7 +136,6 @@ class _Bench:
     report: Report = field(init=False)
     numbered: int = 0
     """Events that were made so far: each has a number of its own."""
-    published: int = 0
     published_bytes: int = 0
     stored: int = 0
     """What the book holds."""
@@ -180,7 +181,7 @@ class _Bench:
         self.report.event_bytes = self.published_bytes / self.plan.events
         with console.status("only reading and decoding"):
             self.report.read = self._child("baseline_read", str(self.plan.events))
-        self.report.main = self._workers("the usage agent", 1, empty=True)
+        self.report.main = self._workers("the usage agent", 1, begin_at={})
         asyncio.run(self._sizes())
 
     async def _sizes(self) -> None:
@@ -190,10 +191,6 @@ class _Bench:
 
     def variations(self) -> None:
         """What was asked for beside the main measurement."""
-        if self.plan.workers > 1:
-            self.report.by_workers = [self.report.main]
-            for workers in (2, 4)[: self.plan.workers // 2]:
-                self.report.by_workers.append(self._workers(f"{workers} workers", workers, empty=True))
         if self.plan.poison:
             self._publish(poisoned(self._more_events(), self.plan.poison))
             self.report.poison_percent = self.plan.poison
@@ -221,12 +218,23 @@ class _Bench:
                 measure_latency(self.rig, self.latency_accounts, rate, self.plan.latency_seconds)
             )
 
+    def more_workers(self) -> None:
+        """Two and four workers, each time with as many new events onto an empty book.
+
+        Nothing that needs all partitions comes after it: the group keeps those of members that have left for a while.
+        """
+        self.report.by_workers = [self.report.main]
+        for workers in (2, 4)[: self.plan.workers // 2]:
+            before = asyncio.run(topic_end(self.rig))
+            self._publish(self._more_events())
+            self.report.by_workers.append(self._workers(f"{workers} workers", workers, begin_at=before))
+
     def stock(self) -> None:
         """The same handler under stock Faust, an event at a time and in batches."""
         stock = self.plan.stock_events
         for name, count, take in (("event", stock, 1), ("take", 20 * stock, TAKE)):
             with console.status(f"the same handler under stock Faust: {name}"):
-                asyncio.run(self._empty())
+                asyncio.run(self._empty({}))
                 count = min(self.plan.events, count)
                 self.report.stock[name] = self._child("baseline_faust", str(count), str(take))
 
@@ -237,25 +245,27 @@ class _Bench:
     def _publish(self, lines: Iterator[UsageLine]) -> None:
         with console.status(f"publishing {self.plan.events:,} events"):
             self.published_bytes = asyncio.run(self._publish_all(lines))
-        self.published += self.plan.events
 
     async def _publish_all(self, lines: Iterator[UsageLine]) -> int:
         settings = self.rig.settings
         async with open_producer(settings) as producer:
             return await publish(producer, settings.topic_prefix + USAGE.name, settings.partitions, lines)
 
-    def _workers(self, what: str, workers: int, *, empty: bool = False) -> Measured:
+    def _workers(self, what: str, workers: int, *, begin_at: dict[int, int] | None = None) -> Measured:
+        """Measure `workers` from where the cursor stands, or on an empty book from `begin_at`, to the topic's end."""
         with console.status(what):
-            if empty:
-                asyncio.run(self._empty())
+            if begin_at is not None:
+                asyncio.run(self._empty(begin_at))
                 self.stored = 0
-            measured = asyncio.run(measure_workers(self.rig, workers, self.published))
+            until = sum(asyncio.run(topic_end(self.rig)).values())
+            measured = asyncio.run(measure_workers(self.rig, workers, until))
         self.stored += measured.events
         return measured
 
-    async def _empty(self) -> None:
+    async def _empty(self, begin_at: dict[int, int]) -> None:
         async with open_book(self.rig.settings) as book:
             await book.empty()
+            await book.begin_at(begin_at)
 
     def _child(self, module: str, *arguments: str) -> dict[str, float]:
         command = [sys.executable, "-m", f"fakturo.cli.bench.{module}", *arguments]

@@ -24,7 +24,7 @@ from fakturo.cli.bench.topic_reading import TopicReader, reading
 from fakturo.cli.bench.usage_book import Book, open_book, wait_until
 from fakturo.cli.bench.usage_events import send, synthetic_account, synthetic_event
 from fakturo.cli.bench.usage_load import PERIOD_MS, PREFIX
-from fakturo.cli.bench.usage_workers import Rig, start_sampled
+from fakturo.cli.bench.usage_workers import Rig, start_sampled, topic_end
 from fakturo.producers.simulate.year import open_producer
 from fakturo.schemas.codec import decode_event
 from fakturo.schemas.events.usage import UsageRated
@@ -34,7 +34,7 @@ from fakturo.schemas.topics import RATED, USAGE
 READY_SECONDS_MAX = 300.0
 DRAIN_SECONDS_MAX = 120.0
 _FIRST = 2**40
-"""The number of an event that comes before all that are measured."""
+"""Numbers of events that come before all that are measured, of accounts that nobody knows: they are parked."""
 
 Statements = dict[str, list[tuple[int, float]]]
 """By account what came: the newest event that the statement holds, in ms since 1970, and when it was read, in s."""
@@ -90,26 +90,29 @@ async def measure_latency(rig: Rig, accounts: int, rate: float, seconds: float) 
 async def _ready(rig: Rig, book: Book) -> None:
     """Start worker and relay on an empty book, at the usage topic's end; return once both work."""
     await book.empty()
-    await book.begin_at(await _end(rig))
+    await book.begin_at(await topic_end(rig))
     before = await book.read_count()
     await asyncio.to_thread(start_sampled, rig, 0)
     await asyncio.to_thread(rig.stack.start_worker, "relay", environment=rig.environment)
-    account, partitions = synthetic_account(0, PREFIX), rig.settings.partitions
-    first = (account, synthetic_event(_FIRST, account, PERIOD_MS), time.time_ns() // 1_000_000)
-    async with open_producer(rig.settings) as producer:
-        topic, partition = rig.settings.topic_prefix + USAGE.name, partition_for(account, partitions)
-        await send(producer, topic, partition, [first])
-        await producer.flush()
+    await _first_events(rig)
 
     async def is_ready() -> bool:
-        return await book.read_count() > before and not await book.waiting_to_be_published()
+        return await book.read_count() >= before + rig.settings.partitions and not await book.waiting_to_be_published()
 
     await wait_until(is_ready, "worker and relay are at work", seconds=READY_SECONDS_MAX)
 
 
-async def _end(rig: Rig) -> dict[int, int]:
-    async with reading(rig.settings, USAGE.name) as topic:
-        return {place.partition: offset for place, offset in (await topic.ends()).items()}
+async def _first_events(rig: Rig) -> None:
+    """Publish one event to each partition: once they are read, the worker has its seat."""
+    topic, partitions = rig.settings.topic_prefix + USAGE.name, rig.settings.partitions
+    accounts = {
+        partition_for(name, partitions): name for name in (f"{PREFIX}-first-{n}" for n in range(64 * partitions))
+    }
+    async with open_producer(rig.settings) as producer:
+        for partition, account in accounts.items():
+            value = synthetic_event(_FIRST + partition, account, PERIOD_MS)
+            await send(producer, topic, partition, [(account, value, time.time_ns() // 1_000_000)])
+        await producer.flush()
 
 
 async def _load(rig: Rig, accounts: int, rate: float, seconds: float) -> "tuple[Mapping[str, float], array[int]]":

@@ -18,10 +18,12 @@ from typing import Any
 
 from fakturo.cli.bench.machine import cpu_seconds, peak_rss_mb, rss_mb
 from fakturo.cli.bench.sampling import PATH_VARIABLE, TELL
+from fakturo.cli.bench.topic_reading import reading
 from fakturo.cli.bench.usage_book import Book, held, open_book
 from fakturo.cli.stack import Stack, background
 from fakturo.cli.stack.background import Process
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.schemas.topics import USAGE
 
 LOOK_SECONDS = 0.02
 SECONDS_MAX = 3600.0
@@ -85,6 +87,12 @@ async def measure_workers(rig: Rig, workers: int, until: int) -> Measured:
         finally:
             await asyncio.to_thread(rig.stack.stop_agents)
     return measured
+
+
+async def topic_end(rig: Rig) -> dict[int, int]:
+    """Return where each partition of the usage topic ends now."""
+    async with reading(rig.settings, USAGE.name) as topic:
+        return {place.partition: offset for place, offset in (await topic.ends()).items()}
 
 
 def start_sampled(rig: Rig, instance: int) -> Process:
