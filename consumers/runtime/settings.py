@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
     interim_seconds: float = Field(default=1.0, ge=0, description="longest wait for interim outputs; 0: only on ticks")
     parked_seconds_max: int = Field(default=30 * 86_400, ge=1, description="parked longer than this: a dead letter")
+    usage_retention_months: int | None = Field(
+        default=None, ge=1, description="usage older than so many months retires; empty: all is kept"
+    )
     event_bytes_max: int = Field(default=1_048_576, description="a larger event is dead-lettered")
     batch_records_max: int = Field(default=5000, ge=1)
     instance: str = Field(default="0", description="which worker of the agent this is; static membership")

@@ -18,6 +18,7 @@ from fakturo.consumers.usage.corrected_reading import TO_APPLY, is_reserved, rea
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match
 from fakturo.consumers.usage.reading import IsCorrection, IsRequest, UsageEvent, read_usage
+from fakturo.consumers.usage.retention import Retention
 from fakturo.consumers.usage.store import Identity
 from fakturo.engine.errors import MeterError
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
@@ -37,11 +38,15 @@ class Sorted:
 
 
 async def sort_out(
-    records: Sequence[Record], directory: AccountDirectory, open_periods: OpenPeriods, tx: Transaction
+    records: Sequence[Record],
+    directory: AccountDirectory,
+    open_periods: OpenPeriods,
+    retention: Retention,
+    tx: Transaction,
 ) -> Sorted:
-    """Read and match `records`; what is bad is rejected."""
+    """Read and match `records`; what is bad, or older than what is kept, is rejected."""
     result = Sorted()
-    events = _read_all(records, result, tx)
+    events = _young_enough(_read_all(records, result, tx), retention, tx)
     await directory.load(tx.driver, [event.subject for event in events])
     for event in events:
         account = directory.get(event.subject)
@@ -88,6 +93,19 @@ def _take_correction(record: Record, waiting: list[Waiting], tx: Transaction) ->
         tx.reject(record, error.reason, str(error))
     else:
         waiting.append((record, TO_APPLY, "a correction of usage: it is applied in a moment"))
+
+
+def _young_enough(events: list[UsageEvent], retention: Retention, tx: Transaction) -> list[UsageEvent]:
+    if retention.months is None:
+        return events
+    kept = []
+    for event in events:
+        text = retention.too_old(event.at, event.record.watermark_at)
+        if text is None:
+            kept.append(event)
+        else:
+            tx.reject(event.record, Reason.INVALID_TIME, text)
+    return kept
 
 
 async def claim(counted: Sequence[Counted], tx: Transaction) -> list[Counted]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from fakturo.consumers.usage.partitions import month_of
 from fakturo.schemas.codec import encode
 
 QUARTER_SECONDS = 900
@@ -109,6 +110,10 @@ class Fold:
             (account_id, meter_id, _EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS))
             for (account_id, meter_id), quarter in sorted(earliest.items())
         ]
+
+    def months(self) -> list[int]:
+        """Return the months (partitions.month_of) touched, sorted."""
+        return sorted({month_of(_EPOCH + timedelta(seconds=key[2] * QUARTER_SECONDS)) for key in self.totals})
 
 
 def _key(item: tuple[RollupKey, Total]) -> RollupKey:

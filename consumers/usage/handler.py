@@ -20,7 +20,9 @@ from fakturo.consumers.usage.corrected import Corrections
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted
+from fakturo.consumers.usage.partitions import ensure_partitions, month_of
 from fakturo.consumers.usage.projection import Change, Projection, read_contracts
+from fakturo.consumers.usage.retention import Retention
 from fakturo.consumers.usage.statements import Statements
 from fakturo.engine.money import exact_context
 from fakturo.schemas.topics import CONTRACTS, USAGE
@@ -38,6 +40,7 @@ class UsageAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._directory = AccountDirectory()
+        self._retention = Retention(settings.usage_retention_months)
         self._open_periods = OpenPeriods(settings.grace_seconds)
         self._corrections = Corrections(self._open_periods)
         self._projection = Projection(billing_until=settings.billing_until, open_periods=self._open_periods)
@@ -67,7 +70,10 @@ class UsageAgent:
         if await late.apply(to, tx) or await corrected.retotal(to, tx):
             return True
         more = await self._statements.finalize(to, tx)
-        return await self._statements.revise(to, tx) or more
+        more = await self._statements.revise(to, tx) or more
+        if not more:
+            await self._retention.advance(to, tx)
+        return more
 
     async def flush(self, tx: Transaction) -> None:
         """Apply corrections that came; publish the running statements of a part of the items whose totals changed."""
@@ -94,7 +100,8 @@ class UsageAgent:
 
     async def _count(self, records: Sequence[Record], directory: AccountDirectory, tx: Transaction) -> list[Waiting]:
         """Count `records`; return those that wait for a contract."""
-        result = await sort_out(records, directory, self._open_periods, tx)
+        result = await sort_out(records, directory, self._open_periods, self._retention, tx)
+        await ensure_partitions(tx.driver, sorted({month_of(one.event.at) for one in result.counted}))
         if result.requests:
             await rerate.take(result.requests, tx)
         fresh = await claim(result.counted, tx)

@@ -21,6 +21,7 @@ from fakturo.consumers.usage.event_store import StoredEvent
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.late import Aside
 from fakturo.consumers.usage.lateness import OpenPeriods
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
 from fakturo.engine.errors import PriceError
 from fakturo.engine.meters import Aggregation, Meter, meter_of
@@ -120,6 +121,7 @@ class _Totals:
                 self._add(event, meter, cadence)
         await self.aside.save(tx)
         if self.fold.totals:
+            await ensure_partitions(tx.driver, self.fold.months())
             await store.add_rollups(tx.driver, self.fold.columns())
 
     def _add(self, event: StoredEvent, meter: CountingMeter, cadence: Cadence) -> None:

@@ -126,8 +126,16 @@ async def _move_detached(connection: asyncpg.Connection, tables: Sequence[Monthl
             kept = f"{name}_{number}"
         async with connection.transaction():
             if kept != name:
-                await connection.execute(f"ALTER TABLE {SCHEMA}.{name} RENAME TO {kept}")
+                await _rename(connection, name, kept)
             await connection.execute(f"ALTER TABLE {SCHEMA}.{kept} SET SCHEMA {RETIRED_SCHEMA}")
+
+
+async def _rename(connection: asyncpg.Connection, name: str, kept: str) -> None:
+    """Rename a table with its indexes, whose names are those of the schema too."""
+    query = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = $1::regclass ORDER BY 1"
+    for number, row in enumerate(await connection.fetch(query, f"{SCHEMA}.{name}"), start=1):
+        await connection.execute(f"ALTER INDEX {row[0]} RENAME TO {kept}_index_{number}")
+    await connection.execute(f"ALTER TABLE {SCHEMA}.{name} RENAME TO {kept}")
 
 
 def partition_name(table: str, month: int) -> str:

@@ -401,6 +401,7 @@ NOT_COMPARED: dict[str, str] = {
             "kpi.progress",
             "usage.dirty",
             "usage.late_rollup",
+            "usage.retention",
             "usage.retotal_due",
             "usage.revision_due",
             "usage.rollup",
