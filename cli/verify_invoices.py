@@ -72,7 +72,8 @@ async def verify_invoices(connection: asyncpg.Connection, contracts: Contracts, 
     arrears = {item.subscription_item for _, item in contracts.items() if item.billing == "arrears"}
     early = {key for key in _early(found, expected, reached.end_at) if key[0] in arrears}
     gone = {key for key in found if key[0] not in known}
-    for key in sorted(set(expected) | (found.keys() - gone - early)):
+    retired = await _retired(connection, expected)
+    for key in sorted((set(expected) | (found.keys() - gone - early)) - retired):
         part, line = expected.get(key, (None, None))
         billed = found.get(key)
         period_start_at = part.period.start_at if part else billed.period_start_at if billed else key[1]
@@ -85,10 +86,21 @@ async def verify_invoices(connection: asyncpg.Connection, contracts: Contracts, 
             _compare(result, key, line, billed.line if billed else None, exact=True)
     for why, count in sorted(noted.items()):
         result.note(count, f"{'slice' if count == 1 else 'slices'} of an item whose period {_WAITS[why]}")
+    if retired:
+        result.note(len(retired), "slices of which the usage is no longer kept (retention) are not rated again")
     if early:
         result.note(len(early), "lines were billed at a threshold, of periods that are not over")
     if gone:
         result.note(len(gone), "lines of items that left their subscription keep what was billed, not recomputed")
+
+
+async def _retired(connection: asyncpg.Connection, expected: Mapping[Key, tuple[ExpectedSlice, RatedLine]]) -> set[Key]:
+    """Return the metered slices that begin, or whose allowance does, in a month that has retired."""
+    before_at = await connection.fetchval("SELECT retained_from_at FROM usage.retention")
+    if before_at is None:
+        return set()
+    metered = {key: part for key, (part, _) in expected.items() if part.quantity is None}
+    return {key for key, part in metered.items() if part.counted.start_at < before_at}
 
 
 def _early(found: Mapping[Key, _Billed], expected: Collection[Key], reached_at: datetime) -> set[Key]:
