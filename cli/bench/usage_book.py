@@ -15,8 +15,8 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.schemas.topics import USAGE, Topic
 
 ASK_SECONDS = 0.05
-CONTRACT_TABLES = ("contracts_version", "meter", "account", "subscription_item")
-"""What the agent knows of contracts: kept when the book is emptied."""
+CONTRACT_TABLES = ("contracts_version", "meter", "account", "subscription_item", "retention")
+"""What the agent knows of contracts, and a single row: kept when the book is emptied."""
 _EMPTIED = """
 SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ' ORDER BY c.relname)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -6,8 +6,8 @@ Rule      with FAKTURO_USAGE_RETENTION_MONTHS, usage of a month (UTC) that lies 
           is not needed either: what cannot be counted cannot be counted twice.
 Held back a month stays while usage of it may still be billed or corrected: an item's open period or allowance reaches
           into it, a revision or late totals wait, or there is a level (`weighted_sum`), a sum of all there was.
-Ticks     `Retention` moves the bound with time and makes partitions ahead, in the tick's transaction; `Keeper` then does,
-          in its own time, what works in no transaction or would make one long: detaching, removing identities.
+Ticks     `Retention` moves the bound with time and makes partitions ahead, in the tick's transaction; `Keeper` does
+          beside it what works in no transaction or would make one long: detaching, removing identities.
 """
 
 import asyncio

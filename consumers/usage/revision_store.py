@@ -38,7 +38,7 @@ SELECT i.subscription_item, i.subscription_id, i.account_id, i.currency, i.meter
   JOIN usage.account a USING (account_id)
   JOIN usage.meter m USING (meter_id)
  WHERE i.problem IS NULL AND r.known_watermark_at < $1
-   AND r.period_start_at >= (SELECT coalesce(retained_from_at, '-infinity') FROM usage.retention)
+   AND NOT EXISTS (SELECT FROM usage.retention WHERE retained_from_at > r.period_start_at)
  ORDER BY r.period_start_at, 1 LIMIT $2
 """
 """A period of which usage has retired is not rated again: it would come out as if nothing had been used."""
