@@ -26,6 +26,7 @@ from fakturo.consumers.usage.late import BEFORE_ALL_TICKS, put_aside
 from fakturo.consumers.usage.late_store import Quarter
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match, split_late
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.removal_store import Removal
 from fakturo.engine.meters import Aggregation, quarter_hour
 from fakturo.engine.money import exact_context
@@ -129,6 +130,7 @@ class Exchange:
             for one in self.added:
                 fold.add(one.account_id, one.counts, one.event.at, one.event.record.recorded_at)
         if fold.totals:
+            await ensure_partitions(tx.driver, fold.months())
             await store.add_rollups(tx.driver, fold.columns())
         await removal_store.subtract(tx.driver, self.removals)
         quarters = sorted({removal.quarter for removal in self.removals})

@@ -18,6 +18,7 @@ from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, late_store, statement_store, store
 from fakturo.consumers.usage.folding import Count, Fold
 from fakturo.consumers.usage.matching import Counted
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.engine.money import exact_context
 
 LATE_TOTALS_MAX = 10_000
@@ -47,6 +48,8 @@ class Aside:
 
     async def save(self, tx: Transaction) -> None:
         """Write what was put aside, in the order of the table's key."""
+        months = sorted({month for fold in self.folds.values() for month in fold.months()})
+        await ensure_partitions(tx.driver, months)
         for known_at in sorted(self.folds):
             await late_store.put_aside(tx.driver, known_at, self.folds[known_at].columns())
 

@@ -24,6 +24,7 @@ from fakturo.consumers.usage.event_store import StoredEvent
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.late import BEFORE_ALL_TICKS, Aside
 from fakturo.consumers.usage.lateness import OpenPeriods
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.rerate_store import RerateRequest
 from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import meter_of, quarter_hour
@@ -176,6 +177,7 @@ class _Again:
             tx.driver, request.account_id, request.totalled_until_at, self.until_at
         )
         if self.fold.totals:
+            await ensure_partitions(tx.driver, self.fold.months())
             await store.add_rollups(tx.driver, self.fold.columns())
         await self.aside.save(tx)
         touched = [
