@@ -67,17 +67,12 @@ def _leg(row: asyncpg.Record, *, grouped: bool) -> dict[str, Any]:
 
 
 def show_kpis(home: Path, account: str, on: date | None, *, as_json: bool) -> None:
-    """Print the KPIs of an account or of the portfolio, as of a day (default: the newest)."""
-    rows = read_books(
-        home,
-        lambda connection: connection.fetch(
-            'SELECT DISTINCT ON (currency, kpi, "window") kpi, "window", currency, value, numerator, denominator, '
-            "as_of FROM kpi.value_history WHERE account = $1 AND ($2::date IS NULL OR as_of <= $2) "
-            'ORDER BY currency, kpi, "window", as_of DESC',
-            account,
-            on,
-        ),
-    )
+    """Print the KPIs of an account or of the portfolio, as of a day (default: the newest).
+
+    Beside each value that later documents restate stands the restated one: of the day where it ends a month, else of
+    the last month before it that was restated.
+    """
+    rows = read_books(home, lambda connection: connection.fetch(_KPIS, account, on))
     order = {"now": 0, "30d": 1, "90d": 2, "365d": 3, "lifetime": 4}
     shown = [
         {
@@ -88,10 +83,29 @@ def show_kpis(home: Path, account: str, on: date | None, *, as_json: bool) -> No
             "numerator": _plain(row["numerator"]),
             "denominator": _plain(row["denominator"]),
             "since": row["as_of"],
+            "month": row["month"],
+            "reported": _plain(row["reported"]),
+            "restated": _plain(row["restated"]),
+            "restated_on": row["known_on"],
         }
         for row in sorted(rows, key=lambda row: (row["currency"], row["kpi"], order.get(row["window"], 9)))
     ]
     print_rows(f"KPIs of {account}", shown, empty=f"There are no KPIs of {account} yet.", as_json=as_json)
+
+
+_KPIS = """
+SELECT DISTINCT ON (v.currency, v.kpi, v."window") v.kpi, v."window", v.currency, v.value, v.numerator, v.denominator,
+       v.as_of, r.as_of AS month, r.reported, r.value AS restated, r.known_on
+  FROM kpi.value_history v LEFT JOIN LATERAL (
+       SELECT as_of, known_on, value, (SELECT h.value FROM kpi.value_history h WHERE h.account = r.account
+              AND h.currency = r.currency AND h.kpi = r.kpi AND h."window" = r."window" AND h.as_of <= r.as_of
+              ORDER BY h.as_of DESC LIMIT 1) AS reported
+         FROM kpi.restated r WHERE r.account = v.account AND r.currency = v.currency AND r.kpi = v.kpi
+          AND r."window" = v."window" AND ($2::date IS NULL OR r.as_of <= $2)
+        ORDER BY as_of DESC, known_on DESC LIMIT 1) r ON true
+ WHERE v.account = $1 AND ($2::date IS NULL OR v.as_of <= $2)
+ ORDER BY v.currency, v.kpi, v."window", v.as_of DESC
+"""
 
 
 def _amount(amount_minor: int | None, currency: str, *, grouped: bool) -> str | None:

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import asyncpg
 
+from fakturo.cli.verify_restated import verify_restated
 from fakturo.cli.verify_result import Verification, minor_digits
 from fakturo.cli.verify_sales import Sales
 from fakturo.cli.verify_sums import ratio as _ratio
@@ -92,6 +93,7 @@ async def verify_kpis(connection: asyncpg.Connection, result: Verification) -> N
     for key in sorted(set(expected) | set(found)):
         if key in found or expected.get(key) not in (None, Decimal(0)):
             result.compare("kpi", " ".join(key), _plain(expected.get(key)), _plain(found.get(key)))
+    await verify_restated(connection, as_of, result)
 
 
 async def _facts(connection: asyncpg.Connection, as_of: date) -> _Facts:

@@ -84,7 +84,7 @@ def credit_note(invoice: Invoice, left: Left, asked: Mapping[str, int] | None, h
         raise NothingLeft(f"nothing is left to credit of invoice {invoice.number}")
     taxes = {key: _tax_of(left.groups[key], key, amount) for key, amount in sums.items() if amount}
     credited = [line for line in invoice.lines if line.line_id in parts]
-    lines = [_line(line, parts[line.line_id].amount_minor, invoice.currency, head) for line in credited]
+    lines = [_line(line, parts[line.line_id].amount_minor, invoice, head) for line in credited]
     net_minor, all_tax_minor = -sum(sums.values()), -sum(taxes.values())
     return structs.replace(
         invoice,
@@ -191,7 +191,7 @@ def _tax_of(position: TaxPosition, key: Key, amount_minor: int) -> int:
     return position.tax_minor if rest == 0 else int(rounded(part, 0))
 
 
-def _line(line: InvoiceLine, amount_minor: int, currency: str, head: NoteHead) -> InvoiceLine:
+def _line(line: InvoiceLine, amount_minor: int, invoice: Invoice, head: NoteHead) -> InvoiceLine:
     whole = amount_minor == line.amount_minor
     return structs.replace(
         line,
@@ -199,11 +199,12 @@ def _line(line: InvoiceLine, amount_minor: int, currency: str, head: NoteHead) -
         quantity=-line.quantity if whole else Decimal(-1),
         unit=line.unit if whole else None,
         unit_amount=line.unit_amount if whole else None,
-        amount_exact=-line.amount_exact if whole else -from_minor(amount_minor, currency),
+        amount_exact=-line.amount_exact if whole else -from_minor(amount_minor, invoice.currency),
         amount_minor=-amount_minor,
         explanation=head.reason or line.explanation,
         phrases=() if head.reason else line.phrases,
         corrects=line.line_id,
+        corrects_invoice=invoice.invoice_id,
         kind="reversal" if whole else "correction",
     )
 

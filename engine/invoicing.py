@@ -269,6 +269,7 @@ def _line(invoice_id: str, item: BilledItem, tax_minor: int) -> InvoiceLine:
         tax=item.tax,
         price_hash=item.price_hash,
         corrects=item.corrects,
+        corrects_invoice=item.corrects_invoice,
         kind=item.kind,
         account=item.account,
         cost_centre=item.cost_centre,

@@ -105,6 +105,45 @@ def window_values(
     yield _ratio("sales_cycle", window, "days", Decimal(sums.cycle_days), Decimal(sums.won), RATIO_DIGITS)
 
 
+RESTATED = frozenset({"revenue", "average_invoice", "lifetime_value", "open_receivables", "dso"})
+"""The KPIs that later documents restate: what was invoiced and owed. What was paid on a day was paid on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """What later documents move into a window, and out of it (below 0): minor units, and a number of invoices.
+
+    `receivable_minor` is what they add to what was owed at its end.
+    """
+
+    net_minor: int = 0
+    gross_minor: int = 0
+    invoices: int = 0
+    receivable_minor: int = 0
+
+
+def restated(reported: KpiValue, shift: Shift, minor_digits: int) -> KpiValue:
+    """Return a KPI of `RESTATED` as it would have been, had the later documents come with what they correct.
+
+    Raises:
+        KeyError: a KPI that is not restated.
+    """
+    numerator, denominator, window = reported.numerator, reported.denominator or Decimal(0), reported.window
+    net, owed = _major(shift.net_minor, minor_digits), _major(shift.receivable_minor, minor_digits)
+    match reported.kpi:
+        case "revenue" | "lifetime_value":
+            return _amount(reported.kpi, window, numerator + net)
+        case "average_invoice":
+            return _ratio(reported.kpi, window, "currency", numerator + net, denominator + shift.invoices, minor_digits)
+        case "open_receivables":
+            return _amount(reported.kpi, window, numerator + owed)
+        case "dso":
+            gross = denominator + _major(shift.gross_minor, minor_digits)
+            return _ratio(reported.kpi, window, "days", numerator + owed * WINDOW_DAYS[window], gross, RATIO_DIGITS)
+        case _:
+            raise KeyError(reported.kpi)
+
+
 def open_receivables(receivable_minor: int, minor_digits: int) -> KpiValue:
     """Return the balance of 1200; its only window is `now`."""
     return _amount("open_receivables", NOW, _major(receivable_minor, minor_digits))

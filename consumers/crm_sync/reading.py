@@ -20,7 +20,7 @@ from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.events import invoices
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Subscription, SubscriptionItem
 from fakturo.schemas.events.invoices import Invoice
-from fakturo.schemas.events.kpis import PORTFOLIO, KpiUpdated
+from fakturo.schemas.events.kpis import AS_REPORTED, PORTFOLIO, KpiUpdated
 from fakturo.schemas.events.ledger import JournalPosted
 from fakturo.schemas.salesforce_ids import long_id
 
@@ -145,8 +145,8 @@ def _receivables(journal: JournalPosted) -> tuple[ReceivableLine, ...]:
 
 
 def _kpi(record: Record, told: KpiUpdated) -> tuple[KpiFact, ...]:
-    if told.account == PORTFOLIO or not is_written_kpi(told.kpi, told.window):
-        return ()
+    if told.account == PORTFOLIO or told.basis != AS_REPORTED or not is_written_kpi(told.kpi, told.window):
+        return ()  # the org shows what was reported, as the books' own pages do
     fact = KpiFact(
         account=told.account,
         kpi=told.kpi,

@@ -122,8 +122,10 @@ def _outstanding(entry: Entry, book: Book, payer: Payer) -> Sequence[BilledItem]
     """Return the lines that bring what was billed of the entry's period to what it should be."""
     if entry.row.removed:
         return []  # taken off its subscription: billed no more, and what was billed stays
-    should = _should(entry, book, payer)
     billed = book.billed.get(entry.key, Billed())
+    if billed.settled and not entry.is_next:
+        return []  # voided for good after its correction was noted
+    should = _should(entry, book, payer)
     if entry.row.item.meter is not None and entry.key not in book.statements:
         return []  # nothing says what it should be
     if not billed.lines and not billed.taken:

@@ -22,12 +22,14 @@ from fakturo.schemas.events.invoices import LineTax
 class Billed:
     """The lines of an item's period in the order in which they were billed, and those that count no more.
 
-    `credited_minor` is what was credited of the lines by request, as rated (gross where prices include tax).
+    `credited_minor` is what was credited of the lines by request, as rated (gross where prices include tax). A period
+    is `settled` where all its lines are on void invoices that were not issued again: nothing of it is owed.
     """
 
     lines: list[BilledSlice] = field(default_factory=list)
     taken: list[BilledItem] = field(default_factory=list)
     credited_minor: int = 0
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +184,8 @@ async def find_billed(driver: asyncpg.Connection, entries: Iterable[Entry]) -> d
     """Return what was billed of each entry; absent where nothing was."""
     keys = sorted({entry.key for entry in entries})
     rows = await driver.fetch(
-        "SELECT l.* FROM invoicing.invoice_line l JOIN unnest($1::text[], $2::timestamptz[]) AS w(item, start_at) "
+        "SELECT l.*, i.status = 'void' AS is_void FROM invoicing.invoice_line l JOIN invoicing.invoice i "
+        "USING (invoice_id) JOIN unnest($1::text[], $2::timestamptz[]) AS w(item, start_at) "
         "ON l.subscription_item = w.item AND l.item_period_start_at = w.start_at "
         "ORDER BY l.subscription_item, l.period_start_at, l.sequence",
         [key[0] for key in keys],
@@ -193,6 +196,7 @@ async def find_billed(driver: asyncpg.Connection, entries: Iterable[Entry]) -> d
         billed = found.setdefault((row["subscription_item"], row["item_period_start_at"]), Billed())
         line = _line(row)
         if row["counts"]:
+            billed.settled = row["is_void"] and (billed.settled or not billed.lines)
             taxed = TaxPosition(row["amount_minor"] + sum(row["discount_shares"]), row["tax_minor"])
             billed.lines.append(
                 BilledSlice(line=line, line_id=row["line_id"], invoice_id=row["invoice_id"], taxed=taxed)

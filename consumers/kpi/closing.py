@@ -1,8 +1,8 @@
 """Closing days: which day comes next, and for whom its facts become tiles, totals and values.
 
 Place     handler's `advance` -> [this] -> closing_store (SQL), values (formulas) -> events.
-Days      only days on which something changes are closed: facts are booked on them, a day falls out of a window, or a
-          subscription's term ends.
+Days      only days on which something changes are closed: facts are booked on them, a day falls out of a window, a
+          subscription's term ends, or a month ends that later documents restate (restating.py).
           They are closed in order, so a jump over many days gives the same books as ticks one by one.
 Bound     a call does at most `ACCOUNTS_A_CALL` accounts; `kpi.progress` says where the next one goes on. The portfolio
           is done last of a day, from tiles of its own.
@@ -10,7 +10,7 @@ Bound     a call does at most `ACCOUNTS_A_CALL` accounts; `kpi.progress` says wh
 
 from datetime import date
 
-from fakturo.consumers.kpi import closing_store, renewal_store, value_store
+from fakturo.consumers.kpi import closing_store, renewal_store, restating, value_store
 from fakturo.consumers.kpi.values import Value, computed, update_event
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.events.kpis import PORTFOLIO
@@ -50,12 +50,14 @@ async def _close(accounts: list[str], day: date, tx: Transaction) -> None:
     renewals = await renewal_store.next_renewals(tx.driver, accounts, day)
     await renewal_store.wake(tx.driver, renewals)
     await _report(computed(sums, {}, renewals), accounts, day, tx)
+    await restating.restate(accounts, day, tx)
 
 
 async def _close_portfolio(day: date, tx: Transaction) -> None:
     sums = await value_store.sums_of(tx.driver, {PORTFOLIO: day})
     active = await value_store.active_customers(tx.driver)
     await _report(computed(sums, active), [PORTFOLIO], day, tx)
+    await restating.restate([PORTFOLIO], day, tx)
     await closing_store.show_again(tx.driver)
 
 

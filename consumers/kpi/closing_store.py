@@ -42,6 +42,7 @@ _EACH_AND_ALL = "CROSS JOIN LATERAL (VALUES (f.account), ('portfolio')) who(acco
 
 _CHANGES = (
     "SELECT min(booked_on) AS day FROM kpi.fact",
+    "SELECT min(due_on) FROM kpi.restated_due",
     *(f"SELECT min(day) + {days} FROM kpi.day WHERE day > $1::date - {days}" for days in WINDOW_DAYS.values()),  # noqa: S608
 )
 _NEXT_CHANGE = f"SELECT min(day) FROM ({' UNION ALL '.join(_CHANGES)}) change"  # noqa: S608 - constants
@@ -51,6 +52,7 @@ _ACCOUNTS = f"""
 SELECT account FROM (
     SELECT account FROM kpi.fact WHERE booked_on <= $1::date AND account > $2
     UNION SELECT account FROM kpi.day WHERE day IN ({_FALLING_OUT}) AND account > $2
+    UNION SELECT account FROM kpi.restated_due WHERE due_on <= $1::date AND account > $2
 ) touched WHERE account <> 'portfolio' ORDER BY account LIMIT $3
 """  # noqa: S608 - constants
 
@@ -63,6 +65,28 @@ settled AS (
     INSERT INTO kpi.settlement (account, currency, invoice_id, payment_id, paid_on, amount_minor)
     SELECT account, currency, invoice_id, payment_id, effective_on, settled_minor
       FROM f WHERE settled_minor <> 0 ORDER BY fact_id
+),
+moves AS (
+    INSERT INTO kpi.move AS t (account, currency, corrected_on, effective_on, booked_on, net_minor, gross_minor,
+                               invoices)
+    SELECT who.account, f.currency, i.issued_on, f.effective_on, $2, sum(f.moved_net_minor), sum(f.moved_gross_minor),
+           sum(f.moved_invoices)
+      FROM f JOIN kpi.invoice i ON i.invoice_id = f.corrects_invoice AND i.issued_on IS NOT NULL {_EACH_AND_ALL}
+     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (account, currency, corrected_on, effective_on, booked_on) DO UPDATE SET
+        net_minor = t.net_minor + excluded.net_minor, gross_minor = t.gross_minor + excluded.gross_minor,
+        invoices = t.invoices + excluded.invoices
+    RETURNING account, corrected_on, effective_on
+),
+due AS (
+    INSERT INTO kpi.restated_due AS t (account, as_of, due_on)
+    SELECT DISTINCT account, month_end, greatest(month_end, $2::date)
+      FROM moves CROSS JOIN LATERAL (
+           SELECT (month + interval '1 month' - interval '1 day')::date AS month_end FROM generate_series(
+               date_trunc('month', corrected_on::timestamp),
+               date_trunc('month', effective_on::timestamp + interval '365 days'), '1 month') AS months(month)) ends
+     ORDER BY 1, 2
+    ON CONFLICT (account, as_of) DO UPDATE SET due_on = least(t.due_on, excluded.due_on)
 ),
 tiles AS (
     INSERT INTO kpi.day AS t (account, currency, day, {_FOLDED_LIST})

@@ -38,7 +38,8 @@ class Fact:
 
     `settled_minor` is what the payment `payment_id` settled of `invoice_id`, negative where it was given back.
     `recurring_minor` is by how much a month's fixed charges change. `line_minor` is what was billed for the item
-    `subscription_item`, on the middle day of its period, which no zone moves into another month.
+    `subscription_item`, on the middle day of its period, which no zone moves into another month. What is `moved` counts
+    on `effective_on` as reported; restated it counts on the day of the invoice that it corrects.
     """
 
     account: str
@@ -59,6 +60,10 @@ class Fact:
     cycle_days: int = 0
     line_minor: int = 0
     subscription_item: str | None = None
+    corrects_invoice: str | None = None
+    moved_net_minor: int = 0
+    moved_gross_minor: int = 0
+    moved_invoices: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +134,7 @@ def _of_invoice(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) 
         digest=_digest(envelope),
         due_on=invoice.due_date,
         issued_on=invoice.issue_date,
-        facts=(fact, *_of_lines(invoice, fact.booked_on)),
+        facts=(fact, *_of_lines(invoice, fact.booked_on), *_moved(invoice, fact.booked_on, only_corrects=1)),
     )
 
 
@@ -149,6 +154,32 @@ def _of_lines(invoice: Invoice, booked_on: date, sign: int = 1) -> Iterator[Fact
             )
 
 
+def _moved(document: Invoice, booked_on: date, *, only_corrects: int = 0, sign: int = 1) -> Iterator[Fact]:
+    """Yield what of a document corrects each invoice, net and gross; all of one that does nothing else.
+
+    Such a document counts as `only_corrects` invoices.
+    """
+    amounts: dict[str, list[int]] = {}
+    for line in document.lines:
+        if line.corrects_invoice is not None:
+            found = amounts.setdefault(line.corrects_invoice, [0, 0, 0])
+            found[0] += line.amount_minor
+            found[1] += line.amount_minor + (line.tax_minor or 0)
+    if document.corrects is not None:  # with the discounts that it gives or takes back
+        amounts = {document.corrects: [document.subtotal_minor, document.total_minor, only_corrects]}
+    for invoice_id, (net, gross, invoices) in sorted(amounts.items()):
+        yield Fact(
+            account=document.account,
+            currency=document.currency,
+            effective_on=document.issue_date,
+            booked_on=booked_on,
+            corrects_invoice=invoice_id,
+            moved_net_minor=sign * net,
+            moved_gross_minor=sign * gross,
+            moved_invoices=sign * invoices,
+        )
+
+
 def _of_credit_note(record: Record, envelope: Event[msgspec.Raw], note: Invoice) -> Source:
     """Return what a credit note takes off net and gross of its issue date; its amounts are negative."""
     _check_currency(note.currency)
@@ -161,7 +192,7 @@ def _of_credit_note(record: Record, envelope: Event[msgspec.Raw], note: Invoice)
         gross_minor=note.total_minor,
         invoice_id=note.corrects,
     )
-    facts = (fact, *_of_lines(note, fact.booked_on))
+    facts = (fact, *_of_lines(note, fact.booked_on), *_moved(note, fact.booked_on))
     return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=facts)
 
 
@@ -179,8 +210,30 @@ def _of_void(record: Record, envelope: Event[msgspec.Raw], invoice: Invoice) -> 
         gross_minor=-invoice.total_minor,
         invoice_id=invoice.invoice_id,
     )
-    facts = (fact, *_of_lines(invoice, fact.booked_on, sign=-1))
+    facts = (
+        fact,
+        *_of_lines(invoice, fact.booked_on, sign=-1),
+        *_moved(invoice, fact.booked_on, only_corrects=1, sign=-1),
+        *_taken_back(invoice, fact.booked_on),
+    )
     return Source(record=record, id=envelope.id, digest=_digest(envelope), due_on=None, facts=facts)
+
+
+def _taken_back(invoice: Invoice, booked_on: date) -> Iterator[Fact]:
+    """Yield what a void takes back of the invoice itself: all of it but what corrected others."""
+    if invoice.corrects is not None:
+        return
+    others = list(_moved(invoice, booked_on))
+    yield Fact(
+        account=invoice.account,
+        currency=invoice.currency,
+        effective_on=invoice.issue_date,
+        booked_on=booked_on,
+        corrects_invoice=invoice.invoice_id,
+        moved_net_minor=sum(one.moved_net_minor for one in others) - invoice.subtotal_minor,
+        moved_gross_minor=sum(one.moved_gross_minor for one in others) - invoice.total_minor,
+        moved_invoices=-1,
+    )
 
 
 def _of_journal(record: Record, envelope: Event[msgspec.Raw], journal: JournalPosted) -> Source:

@@ -53,9 +53,10 @@ async def insert_facts(driver: asyncpg.Connection, facts: Sequence[Fact]) -> Non
     await driver.execute(
         "INSERT INTO kpi.fact (account, currency, effective_on, booked_on, invoices, net_minor, gross_minor, "
         "receivable_minor, fees_minor, bad_debt_minor, settled_minor, invoice_id, payment_id, line_minor, "
-        "subscription_item) SELECT * FROM "
+        "subscription_item, corrects_invoice, moved_net_minor, moved_gross_minor, moved_invoices) SELECT * FROM "
         "unnest($1::text[], $2::text[], $3::date[], $4::date[], $5::int[], $6::bigint[], $7::bigint[], $8::bigint[], "
-        "$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::text[])",
+        "$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::text[], "
+        "$16::text[], $17::bigint[], $18::bigint[], $19::int[])",
         [fact.account for fact in facts],
         [fact.currency for fact in facts],
         [fact.effective_on for fact in facts],
@@ -71,6 +72,10 @@ async def insert_facts(driver: asyncpg.Connection, facts: Sequence[Fact]) -> Non
         [fact.payment_id for fact in facts],
         [fact.line_minor for fact in facts],
         [fact.subscription_item for fact in facts],
+        [fact.corrects_invoice for fact in facts],
+        [fact.moved_net_minor for fact in facts],
+        [fact.moved_gross_minor for fact in facts],
+        [fact.moved_invoices for fact in facts],
     )
 
 

@@ -2,13 +2,15 @@
 
 Place     closing and interim -> [this] (calls engine/kpi) -> value_store and `billing.kpis`.
 Key       `account/kpi/<kpi>/<window>/<currency>`: compaction keeps the newest of each; the currency is part of it,
-          because a portfolio has as many revenues as currencies.
+          because a portfolio has as many revenues as currencies. Of a restated value `/restated/<as of>` follows, so
+          that it stands beside the reported one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Literal
 
 from fakturo.engine.kpi import (
     DATE,
@@ -110,6 +112,23 @@ def update_event(value: Value, as_of: date, *, interim: str | None = None) -> Ev
     `interim` is up to when days were closed: with the number of facts it tells interim values of one day apart, for the
     close of another day publishes its own over them, and the next flush says them again.
     """
+    suffix = "" if interim is None else f"/interim-{interim}-{value.facts}"
+    return _event(value, as_of, as_of, f"{value.record_key}/{as_of}{suffix}", "as_reported")
+
+
+def restated_key(value: Value, as_of: date) -> str:
+    """Return the key of the Kafka record of a restated value of the day `as_of`."""
+    return f"{value.record_key}/restated/{as_of}"
+
+
+def restated_event(value: Value, as_of: date, known_on: date) -> Event[KpiUpdated]:
+    """Return the event of a value of the day `as_of` as it is restated at the close of the day `known_on`."""
+    return _event(value, as_of, known_on, f"{restated_key(value, as_of)}/{known_on}", "restated")
+
+
+def _event(
+    value: Value, as_of: date, known_on: date, event_id: str, basis: Literal["as_reported", "restated"]
+) -> Event[KpiUpdated]:
     kpi = value.kpi
     data = KpiUpdated(
         kpi=kpi.kpi,
@@ -121,16 +140,15 @@ def update_event(value: Value, as_of: date, *, interim: str | None = None) -> Ev
         currency=value.currency,
         numerator=kpi.numerator,
         denominator=kpi.denominator,
-        basis="as_reported",
+        basis=basis,
         definition=DEFINITIONS[kpi.kpi],
         on=EPOCH_ON + timedelta(days=int(kpi.value)) if kpi.unit == DATE and kpi.value is not None else None,
     )
-    suffix = "" if interim is None else f"/interim-{interim}-{value.facts}"
     return event_of(
         agent="kpi",
         event_type=KPI_UPDATED,
-        id=f"{value.record_key}/{as_of}{suffix}",
+        id=event_id,
         subject=value.account,
-        time=datetime.combine(as_of + timedelta(days=1), time(), UTC),
+        time=datetime.combine(known_on + timedelta(days=1), time(), UTC),
         data=data,
     )

@@ -39,10 +39,11 @@ class LineTax(msgspec.Struct, frozen=True, kw_only=True):
 class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line: `amount_exact` as rated, `amount_minor` rounded once; negative on a credit.
 
-    Amounts are net, also where prices include tax. `kind` is `charge`, `correction` (of the line that `corrects`
-    names), `reversal` (takes that line back), `one_time` or `true_up`. `account` is the customer that used it, where a
-    parent account pays. `tax_minor` is the line's share of its tax group, by largest remainder. `phrases` is the
-    explanation as data, from which engine/explanations makes the sentence in any language it knows.
+    Amounts are net, also where prices include tax. `kind` is `charge`, `correction` (of the line that `corrects` names,
+    on the invoice `corrects_invoice`), `reversal` (takes that line back), `one_time` or `true_up`. `account` is the
+    customer that used it, where a parent account pays. `tax_minor` is the line's share of its tax group, by largest
+    remainder. `phrases` is the explanation as data, from which engine/explanations makes the sentence in any language
+    it knows.
     """
 
     line_id: str
@@ -64,6 +65,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     cost_centre: str | None = None
     tax_minor: int | None = None
     phrases: tuple[Any, ...] = ()
+    corrects_invoice: str | None = None
 
 
 class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):

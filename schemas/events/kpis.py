@@ -12,11 +12,14 @@ PORTFOLIO = "portfolio"
 """The account of a value that is over all customers."""
 
 
+AS_REPORTED, RESTATED = "as_reported", "restated"
+
+
 class KpiUpdated(msgspec.Struct, frozen=True, kw_only=True):
     """One KPI of an account (or `portfolio`) over `window` ("30d", "90d", "365d", "lifetime") as of the day `as_of`.
 
-    `value` is None where the denominator is 0. `basis` tells the value first reported from one restated later. A KPI of
-    the unit `date` says its date in `on` too.
+    `value` is None where the denominator is 0. `basis` tells the value first reported from one restated later, whose
+    record has a key of its own (`.../restated/<as_of>`). A KPI of the unit `date` says its date in `on` too.
     """
 
     kpi: str

@@ -55,7 +55,7 @@ async def test_a_credit_note_a_void_with_reissue_a_write_off_and_payments_agree_
 CHANGES = {
     "a total": (
         "UPDATE invoicing.invoice SET total_minor = total_minor + 1, tax_minor = tax_minor + 1 WHERE number LIKE '%1'",
-        {"tax kept of", "total kept of", "A EUR dso", "portfolio EUR dso"},
+        {"tax kept of", "total kept of", "A EUR dso", "portfolio EUR dso", "moved from"},
     ),
     "a number": (
         "UPDATE invoicing.invoice SET number = 'INV-00000009' WHERE number = 'INV-00000002'",
@@ -82,6 +82,14 @@ CHANGES = {
     "a KPI": (
         "UPDATE kpi.value SET value = value + 1 WHERE kpi = 'revenue' AND account = 'A' AND \"window\" = '30d'",
         {"A EUR revenue 30d"},
+    ),
+    "a restated KPI": (
+        "UPDATE kpi.restated SET value = value + 1 WHERE kpi = 'revenue' AND account = 'A' AND \"window\" = '90d'",
+        {"restated A EUR revenue 90d"},
+    ),
+    "what was moved": (
+        "UPDATE kpi.move SET net_minor = net_minor - 1 WHERE account = 'A'",
+        {"moved from", "restated A EUR revenue", "restated A EUR average_invoice", "restated A EUR lifetime_value"},
     ),
 }
 

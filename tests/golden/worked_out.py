@@ -26,9 +26,11 @@ DOCUMENTS: dict[str, list[Document]] = {
         ("A-200", 1, "2026-04-30T22:00:00Z", 20_00, 5_00, 25_00, [("CALLS", "10", 20_00)]),
         ("A-200", 1, "2026-05-31T22:00:00Z", 50_00, 12_50, 62_50, [("CALLS", "25", 50_00)]),
     ],
-    # 20 (once, though it came four times) + 5; the 900 came on 2 July, after the close.
+    # 20 (once, though it came four times) + 5; the 900 came on 2 July, after the close: 100 at 2.00 and 825 at 1.50 are
+    # 1,437.50, less the 50.00 billed; tax 359.375 in all, less 12.50. Nothing is billed after June, so at once.
     "late_and_repeated": [
         ("A-100", 1, "2026-05-31T22:00:00Z", 50_00, 12_50, 62_50, [("CALLS", "25", 50_00)]),
+        ("A-100", 2, "2026-05-31T22:00:00Z", 1_387_50, 346_88, 1_734_38, [("CALLS", "900", 1_387_50)]),
     ],
     # Thirteen good events of 10 calls: 100 at 2.00 and 30 at 1.50.
     "bad_input": [
@@ -171,7 +173,7 @@ BALANCES: dict[str, dict[str, int]] = {
         "1020": 2_559_48, "1200 A-100": 0, "1200 A-200": 0, "2100": -461_90, "2300 A-200": -250_00, "4000": -1_847_58,
     },
     "contract_after_usage": {"1200 A-100": 416_33, "1200 A-200": 87_50, "2100": -100_77, "4000": -403_06},
-    "late_and_repeated": {"1200 A-100": 62_50, "2100": -12_50, "4000": -50_00},
+    "late_and_repeated": {"1200 A-100": 1_796_88, "2100": -359_38, "4000": -1_437_50},
     "bad_input": {"1020": 150_00, "1200 A-100": 156_25, "2100": -61_25, "4000": -245_00},
     "clocks_go_forward": {"1200 A-100": 1_436_25, "2100": -287_25, "4000": -1_149_00},
     "clocks_go_back": {"1200 A-100": 1_223_75, "2100": -244_75, "4000": -979_00},

@@ -1,7 +1,7 @@
 """One database a journey, and the price list that most of them use."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -20,6 +20,17 @@ def metered(meter: str, amount: str, **fields: Any) -> dict[str, Any]:
     """Return a product that a meter counts, at an amount a unit."""
     price = {"effective_from": "2020-01-01", "model": "per_unit", "unit_amount": amount}
     return {"name": f"Unit at {amount}", "meter": meter, "prices": [price, {**price, "currency": "DKK"}], **fields}
+
+
+def usage_priced(prices: Mapping[str, dict[str, Any]], rate_percent: str) -> dict[str, Any]:
+    """Return a product for each price, all counting the same calls by zone, at one tax rate."""
+    meter = {"event_type": "api.call", "aggregation": "sum", "value": "data.quantity", "group_by": ["zone"]}
+    products = {
+        code: {"name": code.title(), "meter": "zoned_calls", "prices": [{"effective_from": "2020-01-01", **price}]}
+        for code, price in prices.items()
+    }
+    tax = {"category": "standard", "rate_percent": rate_percent}
+    return {"meters": {"zoned_calls": meter}, "products": products, "tax": tax}
 
 
 CATALOG: dict[str, Any] = {

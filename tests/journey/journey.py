@@ -104,12 +104,39 @@ class Journey:
         **data: Any,
     ) -> None:
         """Send one usage event at noon UTC of a day, with `data.quantity`."""
-        event = {
+        self.send(account, self.usage(account, day, quantity, event_type=event_type, event_id=event_id, **data))
+
+    def send(self, account: str, event: dict[str, Any]) -> None:
+        """Send a usage event as it is."""
+        self.pipeline.feed("billing.usage", json.dumps(event).encode(), account.encode())
+
+    def usage(
+        self,
+        account: str,
+        day: str,
+        quantity: int | str = 1,
+        *,
+        event_type: str = "api.call",
+        event_id: str | None = None,
+        clock: str = "12:00:00",
+        **data: Any,
+    ) -> dict[str, Any]:
+        """Return a usage event without sending it: as the replacement of another one, say."""
+        return {
             "specversion": "1.0", "id": event_id or f"u{next(self._numbers)}",
             "source": "meter", "type": event_type, "subject": account,
-            "time": f"{day}T12:00:00Z", "data": {"quantity": str(quantity), **data},
+            "time": f"{day}T{clock}Z", "data": {"quantity": str(quantity), **data},
         }  # fmt: skip
-        self.pipeline.feed("billing.usage", json.dumps(event).encode(), account.encode())
+
+    def correction(self, account: str, event_id: str, replacement: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what replaces the usage event `event_id`, or voids it; of several the one that is made last stands."""
+        number = next(self._numbers)
+        said_at = _noon(self.today) + timedelta(milliseconds=number)
+        return {
+            "specversion": "1.0", "id": f"c{number}", "source": "meter",
+            "type": "fakturo.usage.corrected.v1", "subject": account, "time": said_at.isoformat(),
+            "data": {"corrects": {"source": "meter", "id": event_id}, "replacement": replacement},
+        }  # fmt: skip
 
     def correct(self, account: str, corrects: str, day: str = "", quantity: int | str = 1) -> None:
         """Replace the usage event called `corrects` by one at noon UTC of `day`; without a day void it."""

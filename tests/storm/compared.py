@@ -314,6 +314,15 @@ LEDGER_BOOKS = (
 KPI_BOOKS = (
     Table(name="kpi.value", columns=VALUE),
     Table(name="kpi.value_history", columns=VALUE),
+    Table(
+        name="kpi.move",
+        columns=(
+            *("account", "currency", "corrected_on", "effective_on", "booked_on"),
+            *("net_minor", "gross_minor", "invoices"),
+        ),
+    ),
+    Table(name="kpi.restated", columns=(*VALUE, "known_on")),
+    Table(name="kpi.restated_due", columns=("account", "as_of", "due_on")),
     Table(name="kpi.day", columns=("account", "currency", "day", *SUMS)),
     Table(name="kpi.total", columns=("account", "currency", "facts", *SUMS)),
     Table(name="kpi.activity", columns=("account", "currency", "window")),

@@ -15,7 +15,7 @@ from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.schemas.codec import decode_event, encode
 from fakturo.schemas.envelope import Event, event_of
-from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice, Party
+from fakturo.schemas.events.invoices import INVOICE_FINALIZED, Invoice, InvoiceLine, LineTax, Party
 from fakturo.schemas.events.ledger import JOURNAL_POSTED, JournalLine, JournalPosted, JournalSource
 from fakturo.schemas.events.usage import PeriodBounds
 
@@ -75,8 +75,12 @@ class Desk:
         due: int | None = None,
         currency: str = "EUR",
         watermark: int | None = None,
+        corrections: dict[str, int] | None = None,
     ) -> Record:
-        """Return a finalized invoice issued on day number `day` and due on day `due` (default 30 days later)."""
+        """Return a finalized invoice issued on day number `day` and due on day `due` (default 30 days later).
+
+        `corrections` are net amounts in `net` by the invoice that they correct.
+        """
         at = datetime.combine(on(day), datetime.min.time(), UTC)
         invoice = Invoice(
             invoice_id=invoice_id,
@@ -89,7 +93,7 @@ class Desk:
             issue_date=on(day),
             due_date=on(due or day + 30),
             payment_terms="30 days",
-            lines=(),
+            lines=tuple(_correction(one, amount, at) for one, amount in (corrections or {}).items()),
             discounts=(),
             taxes=(),
             subtotal_minor=net,
@@ -174,11 +178,25 @@ class Desk:
         rows = await self.connection.fetch("SELECT * FROM kpi.value WHERE account = $1", account)
         return {(row["kpi"], row["window"]): row["value"] for row in rows}
 
+    async def restated(self, kpi: str, window: str, account: str = "UA") -> list[tuple[str, str, Decimal | None]]:
+        """Return what was restated of a KPI as (of which day, at the close of which day, value), in order."""
+        rows = await self.connection.fetch(
+            "SELECT as_of::text, known_on::text, value FROM kpi.restated "
+            'WHERE account = $1 AND kpi = $2 AND "window" = $3 ORDER BY known_on, as_of',
+            account,
+            kpi,
+            window,
+        )
+        return [tuple(row) for row in rows]
+
     async def books(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every table that must not depend on batches, ticks and flushes, sorted."""
         return {
             table: sorted(tuple(map(str, row)) for row in await self.connection.fetch(f"SELECT * FROM kpi.{table}"))
-            for table in ("value", "value_history", "day", "total", "activity", "active", "progress")
+            for table in (
+                *("value", "value_history", "day", "total", "activity", "active", "progress"),
+                *("move", "restated", "restated_due"),
+            )
         }
 
     def _record(self, topic: str, event: Event[Any], watermark: int | None) -> Record:
@@ -190,6 +208,25 @@ class Desk:
 
     def _transaction(self) -> "_Open":
         return _Open(self.connection)
+
+
+def _correction(invoice_id: str, net: int, at: datetime) -> InvoiceLine:
+    return InvoiceLine(
+        line_id=f"correction of {invoice_id}",
+        subscription_item="i",
+        product_code="P",
+        description="P",
+        explanation="",
+        quantity=Decimal(1),
+        amount_exact=Decimal(net).scaleb(-2),
+        amount_minor=net,
+        period=PeriodBounds(start=at - timedelta(days=56), end=at - timedelta(days=28)),
+        tax=LineTax(category="standard", rate_percent=Decimal(0)),
+        corrects=f"line of {invoice_id}",
+        corrects_invoice=invoice_id,
+        kind="correction",
+        tax_minor=0,
+    )
 
 
 class _Open:

@@ -53,17 +53,29 @@ async def test_interim_events_of_one_day_have_ids_of_their_own(desk):
     assert len(ids) == len(set(ids))
 
 
-def history(desk, seed):
+def history(desk, seed, corrected=False):
     """Return [(day, records)]: invoices, payments, refunds of six customers over 500 days, some of them late."""
     chance = random.Random(seed)
     days, paid, owed = [], [], []
+    issued: list[tuple[str, str, int]] = []
     for day in range(1, 500, 3):
         records = []
+        if corrected and issued and chance.random() < 0.4:
+            account, name, effective = issued.pop(chance.randrange(len(issued)))
+            later = {"account": account, "watermark": day}
+            by = chance.choice(["invoice", "note", "void"])
+            if by == "invoice":
+                records += desk.billed(f"c{day}", day, 7_000, corrections={name: chance.randrange(-900, 900)}, **later)
+            elif by == "note":
+                records.append(desk.credit_note(f"n{day}", name, day, chance.randrange(1, 900), **later))
+            else:
+                records.append(desk.voided(name, effective, day, 900, **later))
         for number in range(chance.randrange(3)):
             account, name = f"A{chance.randrange(6)}", f"i{day}/{number}"
             effective = max(1, day - chance.choice([0, 0, 0, 0, 45]))
             records += desk.billed(name, effective, chance.randrange(1, 90_000), account=account, watermark=day)
             owed.append((account, name))
+            issued.append((account, name, effective))
         if owed and chance.random() < 0.6:
             account, name = owed.pop(chance.randrange(len(owed)))
             amount = chance.randrange(1, 50_000)
@@ -83,7 +95,7 @@ def history(desk, seed):
 
 async def test_ticks_one_by_one_and_jumps_over_months_give_the_same_books(desk):
     """The second run flushes all the time, gets its facts in other batches, and closes many days at once."""
-    days = history(desk, seed=7)
+    days = history(desk, seed=7, corrected=True)
     for day, records in days:
         if records:
             await desk.hand_in(*records)
@@ -91,6 +103,7 @@ async def test_ticks_one_by_one_and_jumps_over_months_give_the_same_books(desk):
     await desk.tick(900)
     calm = await desk.books()
     assert len(calm["value_history"]) > 1_000
+    assert len(calm["restated"]) > 1_000
 
     tables = (
         "fact",
@@ -104,6 +117,7 @@ async def test_ticks_one_by_one_and_jumps_over_months_give_the_same_books(desk):
         "total",
         "activity",
         "active",
+        *("move", "restated", "restated_due"),
     )
     await desk.connection.execute("TRUNCATE " + ", ".join(f"kpi.{table}" for table in tables))
     await desk.connection.execute("UPDATE kpi.progress SET closed_on = NULL, closing_on = NULL, closing_after = ''")
