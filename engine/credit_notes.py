@@ -26,6 +26,9 @@ from fakturo.engine.tax.groups import Key, tax_minor
 from fakturo.engine.tax.positions import TaxPosition, key_of
 from fakturo.schemas.events.invoices import Invoice, InvoiceDiscount, InvoiceLine, InvoiceTax
 
+REQUESTED = "crn_"
+"""What ids of credit notes begin with that somebody asked for."""
+
 
 class NothingLeft(ValueError):
     """Less is left of the invoice, of a line or of its tax group than was asked for; the text says how much."""
@@ -69,7 +72,12 @@ class NoteHead:
 
 def note_id_of(invoice_id: str, source: str, request_id: str) -> str:
     """Return `crn_` and 26 hexadecimal digits derived from the invoice and the identity of the request."""
-    return "crn_" + _digest(invoice_id, source, request_id)
+    return REQUESTED + _digest(invoice_id, source, request_id)
+
+
+def is_requested(note: Invoice) -> bool:
+    """Return whether somebody asked for the credit note; else it is a bill below 0, of corrections."""
+    return note.invoice_id.startswith(REQUESTED)
 
 
 def credit_note(invoice: Invoice, left: Left, asked: Mapping[str, int] | None, head: NoteHead) -> Invoice:

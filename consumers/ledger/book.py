@@ -113,6 +113,11 @@ class Book:
             amount,
         )
 
+    def left(self, invoice_id: str) -> int:
+        """Return what can still be credited of an invoice, gross; nothing of a void one."""
+        invoice = self._invoices[invoice_id]
+        return 0 if invoice.is_void else invoice.total_minor - invoice.credited_minor
+
     def credit(self, invoice_id: str, amount_minor: int) -> tuple[Settlement | None, list[tuple[str, int]]]:
         """Return what a credit note settles of what is open, and (payment, amount) of what it takes off payments.
 
@@ -120,8 +125,8 @@ class Book:
             Refused: more than the invoice's total is credited, or it is void.
         """
         invoice = self._invoices[invoice_id]
-        if invoice.is_void or invoice.credited_minor + amount_minor > invoice.total_minor:
-            left = 0 if invoice.is_void else invoice.total_minor - invoice.credited_minor
+        left = self.left(invoice_id)
+        if amount_minor > left:
             raise Refused(Reason.REFUSED_BY_BOOK, f"{amount_minor} is more than the {left} left of {invoice_id}")
         settled = min(amount_minor, invoice.open_minor)
         settlement = self._move(

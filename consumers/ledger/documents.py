@@ -2,7 +2,8 @@
 
 Place     handler -> [this] (calls book and engine/postings) -> posting_store and the outbox.
 Rules     a credit note settles what is open, then takes back what was written off, then what was paid, which is the
-          payer's credit from then on. A void is the invoice's journal negated, and what was paid becomes credit. A
+          payer's credit from then on; so is what corrections take back beyond the invoice that they correct, for it was
+          charged by a correction before. A void is the invoice's journal negated, and what was paid becomes credit. A
           write-off gives up what is open. Where something written off is settled after all, a journal of its own, kind
           `recovered`, makes it owed again first; so 1200 of an invoice is always what is open of it.
 Identity  `credit_note/<id>/issued`, `invoice/<id>/voided`, `write_off/<event id>/written_off`: an invoice can be
@@ -16,6 +17,7 @@ from fakturo.consumers.ledger.book import Book, Refused
 from fakturo.consumers.ledger.journals import Booking, head_of, recovery_booking
 from fakturo.consumers.ledger.reading import DocumentEntry
 from fakturo.consumers.ledger.rows import AllocationRow
+from fakturo.engine.credit_notes import is_requested
 from fakturo.engine.postings import Settlement, post_credit_note, post_void, post_write_off
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.events import invoices
@@ -45,6 +47,8 @@ def _credit_note(entry: DocumentEntry, book: Book) -> list[Booking]:
     if note.corrects is None:
         return _bookings(entry, source, "issued", None, post_credit_note(note, None), ())
     amount_minor = -note.total_minor
+    if not is_requested(note):  # what takes back a correction that was charged elsewhere is the payer's credit
+        amount_minor = min(amount_minor, book.left(note.corrects))
     recovered = book.recover(note.corrects, amount_minor)
     settled, released = book.credit(note.corrects, amount_minor)
     return _bookings(entry, source, "issued", recovered, post_credit_note(note, settled), released)

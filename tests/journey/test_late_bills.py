@@ -178,3 +178,22 @@ async def test_a_month_whose_invoice_is_void_for_good_is_settled_whenever_late_u
     await journey.until("2026-03-02", 1)
     assert journey.issued()[1:] == [("2026-03-01", [("CAPPED", "charge", 0)])]
     await check(journey)
+
+
+async def test_a_credit_note_that_takes_back_a_correction_is_the_payers_credit_beyond_its_invoice(begin: Begin) -> None:
+    """1 is 0.07. 10 more at once: an invoice over 0.70. The 10 were 0: a credit note of 0.70, of January's 0.07.
+
+    Gross 0.07, 0.75 and -0.75 (7 % of 0.07 are 0.00, of 0.77 0.05): 0.07 settle January's, 0.68 are credit.
+    """
+    journey = opened(begin, "CAPPED", corrections="at_once")
+    await use(journey, "2026-01-10", ("2026-01-10", 1))
+    await journey.until("2026-02-10", 1)
+    journey.use("A", "2026-01-15", 10, event_id="late", zone="us")
+    await journey.until("2026-02-13", 1)
+    journey.send("A", journey.correction("A", "late", None))
+    await journey.until("2026-02-16", 1)
+    january, more, note = journey.documents
+    assert [one.total_minor for one in (january, more, note)] == [7, 75, -75]
+    assert note.corrects == more.corrects == january.invoice_id
+    assert await journey.balance("2300") == -68
+    await check(journey)

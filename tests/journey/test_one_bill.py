@@ -70,6 +70,8 @@ PRICES: dict[str, dict[str, Any]] = {
 """Every model that a meter feeds, with the modifiers that look at a whole period."""
 
 RATE = "7"
+PATIENCE_SECONDS = 366 * 86_400
+"""So long a correction waits for what it corrects."""
 TOLD_UNTIL = "2026-07-02"
 """The last thing is said 88 + 70 days after New Year: on 8 June. July's invoice has all of it."""
 
@@ -154,7 +156,13 @@ async def test_the_documents_of_any_history_of_usage_are_one_bill(
 ) -> None:
     async with rolled_back(connection):
         catalog = {**CATALOG, **usage_priced(PRICES, RATE)}
-        journey = Journey(connection, catalog, BEGAN_ON, settings_of(corrections=corrections), batch_max)
+        journey = Journey(
+            connection,
+            catalog,
+            BEGAN_ON,
+            settings_of(corrections=corrections, parked_seconds_max=PATIENCE_SECONDS),
+            batch_max,
+        )
         journey.account("A")
         journey.order("O", "A", "2026-01-01")
         for product in products:
