@@ -97,12 +97,23 @@ async def test_the_same_document_again_changes_nothing_and_another_of_its_identi
 
 
 async def test_more_than_an_invoice_was_worth_is_refused_and_the_rest_of_the_batch_is_booked(desk) -> None:
+    """Of a credit note that somebody asked for; its id says so."""
     await desk.hand_in(desk.invoice("i1"), desk.invoice("i2"))
-    tx = await desk.hand_in(desk.credit_note("c1", "i1", 10_001, 2_000), desk.credit_note("c2", "i2", 100, 20))
+    tx = await desk.hand_in(desk.credit_note("crn_1", "i1", 10_001, 2_000), desk.credit_note("crn_2", "i2", 100, 20))
     assert [(rejection.reason.value, rejection.message) for rejection in tx.rejections] == [
         ("refused_by_book", "12001 is more than the 12000 left of i1")
     ]
     assert await desk.open_minor() == {"i1": 12_000, "i2": 11_880}
+
+
+async def test_corrections_take_back_more_than_their_invoice_where_corrections_of_it_were_charged(desk) -> None:
+    """120.00 of 100.00 + 20.00 are open; 150.00 come back: 120.00 settle it, 30.00 are the payer's credit."""
+    await desk.hand_in(desk.invoice("i1"))
+    tx = await desk.hand_in(desk.credit_note("inv_2", "i1", 12_500, 2_500))
+    assert tx.rejections == []
+    assert await desk.open_minor() == {"i1": 0}
+    credit = "SELECT sum(amount_minor) FROM ledger.balance WHERE account_code = '2300'"
+    assert await desk.connection.fetchval(credit) == -3_000
 
 
 async def test_a_document_of_an_invoice_that_was_never_booked_is_a_dead_letter(desk) -> None:
