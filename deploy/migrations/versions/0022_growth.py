@@ -38,8 +38,7 @@ DECLARE month timestamp;
 BEGIN
     FOR month IN
         SELECT date_trunc('month', bucket_start_at AT TIME ZONE 'UTC') FROM usage.rollup_whole UNION
-        SELECT date_trunc('month', bucket_start_at AT TIME ZONE 'UTC') FROM usage.late_rollup UNION
-        SELECT date_trunc('month', at AT TIME ZONE 'UTC') FROM usage.event ORDER BY 1
+        SELECT date_trunc('month', bucket_start_at AT TIME ZONE 'UTC') FROM usage.late_rollup ORDER BY 1
     LOOP
         EXECUTE format(
             'CREATE TABLE usage.rollup_%s PARTITION OF usage.rollup FOR VALUES FROM (%L) TO (%L) '
