@@ -21,7 +21,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES, ids=list(BY_NAME))
 
 # CONTRACTS.md, by hand: what travels on which topic.
 PROMISED = {
-    "billing.usage": {USAGE, "fakturo.usage.corrected.v1"},
+    "billing.usage": {USAGE, "fakturo.usage.corrected.v1", "fakturo.usage.rerate_requested.v1"},
     "billing.payments": {f"fakturo.payment.{what}.v1" for what in ("received", "failed", "refunded", "charged_back")},
     "billing.contracts": {f"fakturo.subscription.{what}.v1" for what in ("started", "changed", "ended")}
     | {"fakturo.account.changed.v1", "fakturo.opportunity.changed.v1"},
