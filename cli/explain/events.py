@@ -49,6 +49,8 @@ async def events_of(
     connection: asyncpg.Connection, account: str, meter: Meter, period: Period, *, limit: int, counted: int
 ) -> Events:
     """Return the first `limit` events of `period` that the meter looks at; `counted` is how many are in its totals."""
+    if limit == 0:
+        return Events(shown=(), more=counted > 0, held=True)
     types = [meter.event_type]
     found: list[tuple[StoredEvent, dict[str, Any]]] = []
     more = False

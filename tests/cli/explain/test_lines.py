@@ -94,6 +94,9 @@ async def test_the_events_stop_where_enough_are_shown_and_none_is_called_lost_fo
     assert answer.used is not None
     assert (len(answer.events.shown), answer.events.more, answer.events.held) == (3, True, True)
     assert answer.used.event_count == 8
+    none = await explained(journey, line_id(journey, 0), events=0)
+    assert none.events is not None
+    assert (none.events.shown, none.events.more, none.notes) == ((), True, ())
     assert answer.notes == ()
 
 
