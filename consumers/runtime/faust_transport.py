@@ -12,6 +12,7 @@ Loop      the thread's event loop is asyncio's own and is left open. uvloop's st
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from faust.types import TP
 
 from fakturo.consumers.runtime.consumer_options import consumer_options
 from fakturo.consumers.runtime.cursor import Place
+from fakturo.consumers.runtime.empty_seats import EmptySeats
 from fakturo.consumers.runtime.feed import Feed
 from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 
@@ -57,15 +59,18 @@ class GuardedThread(driver.AIOKafkaConsumerThread):
         await super().on_thread_stop()
 
     async def _take_errors(self) -> None:
-        """Take what the group coordinator complains of.
+        """Take what the group coordinator complains of, and ask again where it has assigned nothing.
 
         It waits until somebody has: `getmany` would, but Faust reaches past it and not at all during a rebalance, so
         that after a broker's restart a stock Faust consumer never joins again.
         """
+        seats = EmptySeats()
         while True:
             await asyncio.sleep(TAKE_SECONDS)
             try:
-                self._ensure_consumer()._coordinator.check_errors()
+                consumer = self._ensure_consumer()
+                seats.look(consumer._coordinator, has_partitions=bool(consumer.assignment()), now=time.monotonic())
+                consumer._coordinator.check_errors()
             except KafkaError as error:
                 log.warning("the group coordinator complains", because=f"{type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001 - its task has ended: nothing would ever join again

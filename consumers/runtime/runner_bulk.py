@@ -25,6 +25,7 @@ from mode import Service
 from fakturo.consumers.runtime.backoff import Backoff
 from fakturo.consumers.runtime.consumer_options import consumer_options
 from fakturo.consumers.runtime.cursor import Place
+from fakturo.consumers.runtime.empty_seats import EmptySeats
 from fakturo.consumers.runtime.feed import Feed
 from fakturo.consumers.runtime.fetch_pacing import pace_fetches
 from fakturo.consumers.runtime.processor import Applied
@@ -47,6 +48,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self.feed = feed
         self.consumer: AIOKafkaConsumer = None
         self._generation = 0
+        self._seats = EmptySeats()
         self._is_seated = False
         self._listener_error: BaseException | None = None
         self._hinted_at = 0.0
@@ -100,6 +102,8 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.sleep(IDLE_SECONDS)
             return
         self.feed.health.beat()
+        has_partitions = bool(self.consumer.assignment())
+        self._seats.look(self.consumer._coordinator, has_partitions=has_partitions, now=time.monotonic())
         slices = await self._fetch()
         if slices:
             await self._act(await self.feed.apply(slices))
