@@ -27,8 +27,6 @@ from fakturo.consumers.usage.statements import Statements
 from fakturo.engine.money import exact_context
 from fakturo.schemas.topics import CONTRACTS, USAGE
 
-REST_SHARE = 0.75
-"""How much of the longest wait for interim outputs an item rests after a statement; the rest is for the way to it."""
 RELEASE_RECORDS = 10_000
 """How many parked records are taken out at a time."""
 
@@ -47,7 +45,7 @@ class UsageAgent:
         self._statements = Statements(
             grace_seconds=settings.grace_seconds,
             billing_until=settings.billing_until,
-            rest_seconds=settings.interim_seconds * REST_SHARE,
+            rest_seconds=settings.interim_seconds,
         )
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
