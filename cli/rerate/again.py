@@ -14,10 +14,8 @@ from fakturo.cli.history import books
 from fakturo.cli.history.books import Stretch
 from fakturo.cli.history.periods import PricedPeriod, priced_period, wanted_totals
 from fakturo.cli.rerate.wanted import Account, Stated
-from fakturo.consumers.usage.accounts import CountingMeter
 from fakturo.consumers.usage.corrected_store import current_events
-from fakturo.consumers.usage.folding import Count, Fold, RollupKey, Total
-from fakturo.engine.errors import MeterError
+from fakturo.consumers.usage.folding import Fold, RollupKey, Total
 from fakturo.engine.meters import Aggregation, Rollup
 from fakturo.engine.money import exact_context
 from fakturo.engine.periods import Period
@@ -35,20 +33,10 @@ async def totals_again(connection: asyncpg.Connection, account: Account, within:
     types = sorted({one.meter.event_type for one in account.meters})
     async for event in current_events(connection, account.account_id, types, within.start_at, within.end_at):
         data = msgspec.json.decode(event.data)
-        counts = [
-            count for meter in account.meters if meter.meter.event_type == event.type and (count := _count(meter, data))
-        ]
+        counts = [count for meter in account.meters if (count := meter.count_stored(event.type, data))]
         with exact_context():
             fold.add(account.account_id, counts, event.at, event.recorded_at)
     return fold.totals
-
-
-def _count(meter: CountingMeter, data: dict[str, object]) -> Count | None:
-    """Return what an event counts for; what a meter cannot read was right for the meters of its time."""
-    try:
-        return meter.count(meter.meter.event_type, data)
-    except MeterError:
-        return None
 
 
 async def statements_again(

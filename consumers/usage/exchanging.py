@@ -64,11 +64,9 @@ class Exchange:
         Raises:
             MeterError: a meter finds no number in the replacement.
         """
-        counted = None
-        if one.replacement is not None:
-            counted = self._match(one, known_at)
-            if counted is None:
-                return None
+        counted = self._match(one, known_at)
+        if counted is None and one.replacement is not None:
+            return None
         self.rows.append(CorrectionRow(one, root, known_at or BEFORE_ALL_TICKS))
         stored = None if counted is None else _stored(counted)
         if counted is not None and stored is not None:

@@ -26,7 +26,6 @@ from fakturo.consumers.usage.late import BEFORE_ALL_TICKS, Aside
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.rerate_store import RerateRequest
-from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import meter_of, quarter_hour
 from fakturo.engine.money import exact_context
 from fakturo.engine.schedule import Cadence
@@ -150,12 +149,7 @@ class _Again:
     def _add(self, event: StoredEvent) -> None:
         data = msgspec.json.decode(event.data)
         for meter, cadence in self.meters:
-            if meter.meter.event_type != event.type:
-                continue
-            try:
-                count = meter.count(event.type, data)
-            except MeterError:
-                continue  # it was right for the meters of its time
+            count = meter.count_stored(event.type, data)
             if count is None:
                 continue
             with exact_context():
