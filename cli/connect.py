@@ -54,12 +54,17 @@ async def connect(home: Path) -> asyncpg.Connection:
         raise SettingsFault(f"DATABASE_URL: the database does not answer ({type(error).__name__}: {error})") from error
 
 
-def read_books(home: Path, read: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
-    """Return what `read` makes of a connection that sees one snapshot and cannot write."""
+def read_books(home: Path, read: Callable[[asyncpg.Connection], Awaitable[Result]], *, session: str = "") -> Result:
+    """Return what `read` makes of a connection that sees one snapshot and cannot write.
+
+    `session` is SQL that makes the session's own tables before: nothing can be made in such a transaction.
+    """
 
     async def connected() -> Result:
         connection = await connect(home)
         try:
+            if session:
+                await connection.execute(session)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await read(connection)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:

@@ -49,7 +49,7 @@ async def build_report(
     ledger = await connection.fetchrow(_LEDGER)
     document = {
         "seconds": round(seconds, 1),
-        "usage_events": await connection.fetchval("SELECT count(*) FROM usage.event"),
+        "usage_events": await connection.fetchval("SELECT coalesce(sum(event_count), 0)::bigint FROM usage.segment"),
         "usage_seconds": round(usage_seconds, 1),
         "invoices": _invoices(await connection.fetch(_LINES)),
         "ledger": dict(ledger or {}),

@@ -36,7 +36,7 @@ SELECT w.agent, w.at AS time_reached,
   FROM runtime.watermark w ORDER BY w.agent
 """
 _WAITING = """
-SELECT (SELECT count(*) FROM usage.event WHERE late) AS late_events,
+SELECT (SELECT coalesce(sum(late_count), 0)::bigint FROM usage.segment) AS late_events,
        (SELECT coalesce(sum(event_count), 0)::bigint FROM usage.late_rollup WHERE event_count > 0) AS late_waiting,
        (SELECT count(*) FROM usage.correction) AS corrections,
        (SELECT count(*) FROM invoicing.invoice) AS invoices,

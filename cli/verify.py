@@ -18,6 +18,7 @@ from fakturo.cli.output import console, print_json, print_rows
 from fakturo.cli.verify_alerts import verify_alerts
 from fakturo.cli.verify_credits import verify_credits
 from fakturo.cli.verify_documents import read_documents, roundings_of, verify_documents
+from fakturo.cli.verify_events import SESSION_TABLE
 from fakturo.cli.verify_invoices import verify_invoices
 from fakturo.cli.verify_kpis import verify_kpis
 from fakturo.cli.verify_ledger import verify_ledger
@@ -33,7 +34,7 @@ __all__ = ["Difference", "Verification", "run_verify", "verify_books"]
 async def verify_books(connection: asyncpg.Connection) -> Verification:
     """Return what was checked and what differs."""
     result = Verification()
-    row = await connection.fetchrow("SELECT min(at) AS first, max(at) AS last FROM usage.event")
+    row = await connection.fetchrow("SELECT min(min_at) AS first, max(max_at) AS last FROM usage.segment")
     if row is not None:
         result.covers_from_at, result.covers_to_at = row["first"], row["last"]
     contracts, documents = await read_contracts(connection), await read_documents(connection)
@@ -52,7 +53,7 @@ async def verify_books(connection: asyncpg.Connection) -> Verification:
 
 def run_verify(home: Path, *, as_json: bool) -> int:
     """Verify the books of `home` and print the result; return 1 where anything differs."""
-    result = read_books(home, verify_books)
+    result = read_books(home, verify_books, session=SESSION_TABLE)
     rows = [
         {"book": one.book, "figure": one.figure, "expected": one.expected, "found": one.found}
         for one in result.differences

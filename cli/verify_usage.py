@@ -1,6 +1,6 @@
 """The usage of every slice, from the raw events that count, by SQL of its own.
 
-Place     usage.event + expected slices -> [this] -> verify_rating.
+Place     stored events (verify_events.py) + expected slices -> [this] -> verify_rating.
 Ranges    a slice asks for the usage of what counts, and of what of it was billed before (an allowance).
 Events    prices that look at single events get them oldest first; all else is totalled by the database.
 Late      counts like any other event, from the tick after it came on; what came since the last tick waits for the next.
@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 
 from fakturo.cli.verify_contracts import ExpectedSlice
+from fakturo.cli.verify_events import load_events
 from fakturo.cli.verify_periods import Bounds
 from fakturo.engine.prices import NO_USAGE, Usage, UsageEvent, grouped_usage, usage_of
 from fakturo.schemas.events.contracts import MeterDefinition
@@ -83,6 +84,8 @@ async def usage_of_slices(connection: asyncpg.Connection, slices: Iterable[Expec
         for row in await connection.fetch("SELECT subscription_item, meter_id FROM usage.subscription_item")
     }
     usage: dict[Asked, Usage] = {}
+    if questions:
+        await load_events(connection)
     for question in questions.values():
         await _totalled(connection, question, meter_ids, usage)
         if question.singly:
@@ -180,7 +183,7 @@ async def _fetch(
         f"SELECT {columns} "  # noqa: S608 - constants
         "FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::int[]) "
         "AS s(number, account, start_at, end_at, meter_id) "
-        f"JOIN usage.event e ON e.account_id = s.account AND e.at < s.end_at {since}"
+        f"JOIN pg_temp.verified_event e ON e.account_id = s.account AND e.at < s.end_at {since}"
         f"WHERE {' AND '.join(conditions)} {ending}"
     )
     return list(await connection.fetch(query, *arguments))

@@ -7,7 +7,7 @@ Promise   each call runs in one Postgres transaction that also moves the cursor 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
@@ -35,6 +35,14 @@ class Agent(Protocol):
 
     async def flush(self, tx: Transaction) -> None:
         """Publish what changed since the last flush and is published at most once in a while (running statements)."""
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """An agent that can read records before their turn: what depends on the bytes alone, with no effect anywhere."""
+
+    def read_ahead(self, records: Sequence[Record]) -> None:
+        """Read `records`, which `handle` is likely to be given; they may also never come, or come unread."""
 
 
 class Companion(Protocol):

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from fakturo.consumers.runtime.agent import Agent
+from fakturo.consumers.runtime.agent import Agent, ReadsAhead
 from fakturo.consumers.runtime.backoff import patiently
 from fakturo.consumers.runtime.cursor import Place, begin_at, ensure_cursors, read_offsets
 from fakturo.consumers.runtime.database import Database
@@ -21,7 +21,7 @@ from fakturo.consumers.runtime.flush_pacing import FlushPace
 from fakturo.consumers.runtime.foreign_topics import ensure_dead_letter_topics
 from fakturo.consumers.runtime.health import Health
 from fakturo.consumers.runtime.processor import Applied, Processor
-from fakturo.consumers.runtime.records import Slice
+from fakturo.consumers.runtime.records import Record, Slice
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.topic_names import broker_name, logical_name
 from fakturo.consumers.runtime.watermark import Timekeeper
@@ -108,6 +108,11 @@ class Feed:
         if applied.ticked or has_flush_to_come:
             self._woken.set()
         return applied
+
+    def read_ahead(self, records: Sequence[Record]) -> None:
+        """Let the agent read what it will be given next, if it can."""
+        if isinstance(self.agent, ReadsAhead):
+            self.agent.read_ahead(records)
 
     async def keep_time(self) -> None:
         """Advance after ticks and once a second, flush when it is due; for ever."""

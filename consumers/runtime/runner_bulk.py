@@ -2,7 +2,9 @@
 
 Place     broker -> [this] -> feed -> processor. Used by `usage`; 3-4 µs an event where Faust's own streams take 65-100.
 Seek      on every assignment to the cursors in Postgres; until that is done nothing that was fetched is looked at.
-Ahead     aiokafka fetches on while the database works; a batch is what has come by then.
+Ahead     while one batch is applied the next is fetched and read, as much as comes by then and is not too large: a
+          quiet topic is applied at once, a backlog in large batches. One transaction at a time: the slices of the next
+          join on to those in flight, and are fetched again where these did not end as expected.
 Errors    the client swallows what a rebalance listener raises: it is kept and raised by the loop.
 """
 
@@ -28,6 +30,7 @@ from fakturo.consumers.runtime.cursor import Place
 from fakturo.consumers.runtime.empty_seats import EmptySeats
 from fakturo.consumers.runtime.feed import Feed
 from fakturo.consumers.runtime.fetch_pacing import pace_fetches
+from fakturo.consumers.runtime.fetched import Fetched
 from fakturo.consumers.runtime.processor import Applied
 from fakturo.consumers.runtime.received import records_of
 from fakturo.consumers.runtime.records import Slice
@@ -36,6 +39,10 @@ POLL_MS = 200
 COMMIT_SECONDS = 1.0
 STOP_SECONDS_MAX = 2.0
 IDLE_SECONDS = 0.02
+AHEAD_MS = 20
+"""How long a fetch waits while a batch is applied: the next one should not wait for it when that is done."""
+READ_RECORDS = 1000
+"""How many records are read at a time before others have their turn."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +61,9 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._hinted_at = 0.0
         self._hint: asyncio.Task[None] | None = None
         self._reading: asyncio.Future[Any] | None = None
+        self._ends: dict[Place, int] = {}  # how far each partition is fetched: ahead of what is applied
+        self._fetching: asyncio.Task[Fetched] | None = None
+        self._is_applying = False
 
     async def on_started(self) -> None:
         """Start reading."""
@@ -85,10 +95,17 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _drop_consumer(self) -> None:
         self._unseat()
+        await self._drop_ahead()
         consumer, self.consumer = self.consumer, None
         if consumer is not None:
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), STOP_SECONDS_MAX)
+
+    async def _drop_ahead(self) -> None:
+        fetching, self._fetching = self._fetching, None
+        if fetching is not None:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
 
     async def _round(self) -> None:
         """Fetch once and apply what came."""
@@ -104,14 +121,48 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self.feed.health.beat()
         has_partitions = bool(self.consumer.assignment())
         self._seats.look(self.consumer._coordinator, has_partitions=has_partitions, now=time.monotonic())
-        slices = await self._fetch()
-        if slices:
-            await self._act(await self.feed.apply(slices))
+        fetching, self._fetching = self._fetching or asyncio.create_task(self._fetch_ahead()), None
+        try:
+            fetched = await fetching
+        except asyncio.CancelledError:
+            fetching.cancel()
+            raise
+        slices = [found for place, found in fetched.by_place.items() if place not in self.feed.stopped]
+        if fetched.generation != self._generation or not self._is_seated:
+            self._seek_all()
+        elif slices:
+            await self._apply(slices)
 
-    async def _fetch(self) -> list[Slice]:
+    async def _apply(self, slices: Sequence[Slice]) -> None:
+        """Apply `slices` while the next ones are fetched."""
+        self._is_applying = True
+        self._fetching = asyncio.create_task(self._fetch_ahead())
+        try:
+            applied = await self.feed.apply(slices)
+        finally:
+            self._is_applying = False
+        await self._act(applied)
+
+    async def _fetch_ahead(self) -> Fetched:
+        """Fetch once, and on as long as something else is applied; what came is read at once."""
+        settings, fetched = self.feed.settings, Fetched(self._generation)
+        while not self.should_stop and fetched.generation == self._generation:
+            slices = await self._fetch(AHEAD_MS if self._is_applying else POLL_MS)
+            fetched.add(slices)
+            for found in slices:
+                for start in range(0, len(found.records), READ_RECORDS):
+                    self.feed.read_ahead(found.records[start : start + READ_RECORDS])
+                    await asyncio.sleep(0)  # the database's answers get their turn
+            if not self._is_applying or fetched.is_full(settings.bulk_records_max, settings.bulk_bytes_max):
+                break
+        return fetched
+
+    async def _fetch(self, timeout_ms: int) -> list[Slice]:
         generation = self._generation
         try:
-            fetched = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=self.feed.settings.batch_records_max)
+            fetched = await self.consumer.getmany(
+                timeout_ms=timeout_ms, max_records=self.feed.settings.batch_records_max
+            )
         except NoOffsetForPartitionError:
             return []  # the group has no offset of its own; ours came, or comes, by seek
         except OffsetOutOfRangeError as error:
@@ -124,7 +175,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _slice(self, partition: TopicPartition, fetched: Sequence[Any]) -> Slice | None:
         place = self._place(partition)
-        start = self.feed.positions.get(place)
+        start = self._ends.get(place)
         if start is None or place in self.feed.stopped:
             return None
         # The position lies behind the markers that followed, and in front of what is fetched next.
@@ -132,12 +183,14 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             end = await self.consumer.position(partition)
         except IllegalStateError:
             return None
+        self._ends[place] = end
         records = records_of(place[0], place[1], fetched)
         return Slice(topic=place[0], partition=place[1], start_offset=start, end_offset=end, records=records)
 
     async def _act(self, applied: Applied) -> None:
         for gap in applied.gaps:
             log.warning("fetches again", reason=str(gap))
+            self._generation += 1  # what was fetched ahead goes too
             self._seek((gap.topic, gap.partition))
         for place in applied.stopped:
             self._pause(place)
@@ -154,6 +207,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation += 1
         self._is_seated = False
         self.feed.positions.clear()
+        self._ends.clear()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget the positions: what is in flight commits, or meets the next owner's cursor."""
@@ -200,6 +254,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 self._seek(place)
 
     def _seek(self, place: Place) -> None:
+        self._ends[place] = self.feed.positions[place]
         with suppress(IllegalStateError):
             self.consumer.seek(self._partition(place), self.feed.positions[place])
 

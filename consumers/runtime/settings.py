@@ -58,7 +58,12 @@ class Settings(BaseSettings):
         default=None, ge=1, description="usage older than so many months retires; empty: all is kept"
     )
     event_bytes_max: int = Field(default=1_048_576, description="a larger event is dead-lettered")
+    usage_ahead_seconds_max: int = Field(
+        default=366 * 86_400, ge=0, description="usage dated further in the future than this is dead-lettered"
+    )
     batch_records_max: int = Field(default=5000, ge=1)
+    bulk_records_max: int = Field(default=40_000, ge=1, description="largest batch of the bulk runner, in a backlog")
+    bulk_bytes_max: int = Field(default=24 * 1_048_576, ge=1, description="the same in bytes, so that memory is flat")
     instance: str = Field(default="0", description="which worker of the agent this is; static membership")
     session_seconds: float = Field(default=30.0, gt=0, description="Kafka session timeout")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port")

@@ -5,6 +5,7 @@ Hard end  what has not stopped after five seconds (a client library's thread) is
 """
 
 import asyncio
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 STOP_SECONDS_MAX = 5.0
 LOOK_SECONDS = 0.1
+COLLECT_AFTER = 50_000
+"""New objects between two searches for cycles. A batch of events is made of many that live until its commit, and has no
+cycles: by the default, 700, the search took a tenth of the time."""
 EXIT_OK, EXIT_CRASH, EXIT_SETTING = 0, 1, 2
 
 log = structlog.get_logger(__name__)
@@ -33,6 +37,7 @@ log = structlog.get_logger(__name__)
 def run_worker(app: "AgentApp") -> NoReturn:
     """Run `app` until it is told to stop, or crashes; end the process with the exit status."""
     configure_logs(app.settings.log_format, app.agent.name, app.settings.instance)
+    gc.set_threshold(COLLECT_AFTER, 20, 50)
     uvloop.install()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -8,7 +8,7 @@ Lock      one for all contracts, shared by usage, alone by contracts: who parks 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import asyncpg
 import msgspec
@@ -33,6 +33,7 @@ class FoundAccount:
     meter_ids: tuple[int, ...]
     raw_types: frozenset[str]
     closed_until: dict[int, datetime]
+    service_start_on: date | None = None
 
 
 async def lock_contracts(driver: asyncpg.Connection, *, alone: bool) -> None:
@@ -56,9 +57,9 @@ async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> 
     """Return the accounts that are known by one of `subjects`, canonical id or Salesforce id."""
     closed: dict[str, dict[int, datetime]] = {}
     rows = await driver.fetch(
-        "SELECT account_id AS subject, account_id, content, meter_ids, raw_types FROM usage.account "
+        "SELECT account_id AS subject, account_id, content, meter_ids, raw_types, service_start_on FROM usage.account "
         "WHERE account_id = ANY($1::text[]) AND content IS NOT NULL UNION ALL "
-        "SELECT salesforce_id, account_id, content, meter_ids, raw_types FROM usage.account "
+        "SELECT salesforce_id, account_id, content, meter_ids, raw_types, service_start_on FROM usage.account "
         "WHERE salesforce_id = ANY($1::text[]) AND content IS NOT NULL",
         list(subjects),
     )
@@ -72,6 +73,7 @@ async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> 
             tuple(row["meter_ids"]),
             frozenset(row["raw_types"]),
             closed.get(row["account_id"], {}),
+            row["service_start_on"],
         )
         for row in rows
     ]

@@ -8,12 +8,13 @@ Cache     bounded, so memory does not grow with the number of accounts. Every ba
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import asyncpg
 
 from fakturo.consumers.usage import account_store
+from fakturo.consumers.usage.account_store import FoundAccount
 from fakturo.consumers.usage.folding import NO_DIMENSIONS, Count, dimensions_text
 from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import Meter, meter_of
@@ -21,6 +22,8 @@ from fakturo.engine.schedule import CALENDAR_MONTHS, Cadence
 from fakturo.schemas.events.contracts import AccountVersion
 
 ACCOUNTS_MAX = 50_000
+ZONES_APART = timedelta(hours=26)
+"""No local midnight is further from that of UTC."""
 
 NEVER_CLOSED = datetime(1, 1, 1, tzinfo=UTC)
 """Of a meter no period of which was stated."""
@@ -62,7 +65,8 @@ class AccountMeters:
 
     `cadences` are those of the meters that do not follow the calendar's months. Events of `raw_types` are rated
     themselves. `closed_until` is, by meter, where the stated periods of its items ended when the account was read, and
-    `closed_until_at` the last of these: usage before is late, also where its watermark does not tell.
+    `closed_until_at` the last of these: usage before is late, also where its watermark does not tell. No event may be
+    before `since_at`.
     """
 
     account_id: str
@@ -72,6 +76,7 @@ class AccountMeters:
     raw_types: frozenset[str]
     closed_until: dict[int, datetime] = field(default_factory=dict)
     closed_until_at: datetime = NEVER_CLOSED
+    since_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -121,6 +126,7 @@ class AccountDirectory:
                 row.raw_types,
                 closed,
                 max(closed.values(), default=NEVER_CLOSED),
+                _since(row),
             )
 
     async def _load_meters(self, driver: asyncpg.Connection, meter_ids: set[int]) -> None:
@@ -129,3 +135,11 @@ class AccountDirectory:
             for meter_id, definition, cadence in await account_store.find_meters(driver, missing):
                 other = None if cadence == CALENDAR_MONTHS else cadence
                 self.meters[meter_id] = CountingMeter(meter_id, meter_of(definition), other)
+
+
+def _since(row: FoundAccount) -> datetime | None:
+    """Return when the account or its first service began; None while no service is known."""
+    if row.service_start_on is None or not row.versions:
+        return None
+    service_at = datetime.combine(row.service_start_on, time.min, UTC) - ZONES_APART
+    return min(service_at, *(version.effective_at for version in row.versions))

@@ -1,25 +1,37 @@
 """From records to events that count once: read, matched, identity claimed; what is bad or waits is sorted out.
 
-Place     handler -> [this: reading, matching, store.insert_events] -> folding.
+Place     handler -> [this: reading, matching, identities, segment_store] -> folding.
 Identity  (`source`, `id`) is unique in the book for ever. The same payload again is a duplicate, another payload is
           rejected. What is rejected or parked never gets here, so it claims no identity and can be sent again.
+Cost      a batch of new events is two copies: fingerprints, and segments. Payloads are compared only where an identity
+          is met again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import asyncpg
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
-from fakturo.consumers.usage import store
+from fakturo.consumers.usage import segment_store
 from fakturo.consumers.usage.accounts import AccountDirectory
 from fakturo.consumers.usage.corrected_reading import TO_APPLY, is_reserved, read_correction
-from fakturo.consumers.usage.lateness import OpenPeriods
+from fakturo.consumers.usage.event_store import find_in
+from fakturo.consumers.usage.identities import Identity, IdentityBook, claim_collided
 from fakturo.consumers.usage.matching import Counted, match
-from fakturo.consumers.usage.reading import IsCorrection, IsRequest, UsageEvent, read_usage
+from fakturo.consumers.usage.reading import IsCorrection, IsRequest, Reader, UsageEvent
 from fakturo.consumers.usage.retention import Retention
-from fakturo.consumers.usage.store import Identity
+from fakturo.consumers.usage.segment_store import Segment, SegmentNumbers
+from fakturo.consumers.usage.segments import (
+    Bucket,
+    PackedEvent,
+    StoredEvent,
+    bucket_bits,
+    bucket_number,
+    month_number,
+    same_payload,
+    stored_of,
+)
+from fakturo.consumers.usage.time_rules import TimeRules
 from fakturo.engine.errors import MeterError
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.errors import SchemaError
@@ -27,26 +39,28 @@ from fakturo.schemas.errors import SchemaError
 Waiting = tuple[Record, str, str]
 """A record to park, the reference that it waits for, and the sentence that says so."""
 
+Planned = tuple[Segment, list[Counted]]
+"""A segment to be, and the events that it gets."""
+
 
 @dataclass(slots=True)
 class Sorted:
-    """A batch: what can be counted, in order of arrival, what waits for a contract, and requests to rate again."""
+    """A batch: what can be counted, in order of arrival, and what waits for a contract."""
 
     counted: list[Counted] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
-    requests: list[Record] = field(default_factory=list)
 
 
 async def sort_out(
-    records: Sequence[Record],
+    events: Sequence[UsageEvent],
     directory: AccountDirectory,
-    open_periods: OpenPeriods,
+    time_rules: TimeRules,
     retention: Retention,
     tx: Transaction,
 ) -> Sorted:
-    """Read and match `records`; what is bad, or older than what is kept, is rejected."""
+    """Match `events`; what is bad, or older than what is kept, is rejected."""
     result = Sorted()
-    events = _young_enough(_read_all(records, result, tx), retention, tx)
+    events = _young_enough(events, retention, tx)
     await directory.load(tx.driver, [event.subject for event in events])
     for event in events:
         account = directory.get(event.subject)
@@ -57,8 +71,11 @@ async def sort_out(
         if account is None:
             result.waiting.append((event.record, event.subject, f"account {event.subject} is not known"))
             continue
+        if (problem := time_rules.problem(event, account)) is not None:
+            tx.reject(event.record, Reason.INVALID_TIME, problem)
+            continue
         try:
-            counted = match(event, account, open_periods)
+            counted = match(event, account, time_rules.open_periods)
         except MeterError as error:
             tx.reject(event.record, error.reason, str(error))
             continue
@@ -70,20 +87,29 @@ async def sort_out(
     return result
 
 
-def _read_all(records: Sequence[Record], result: Sorted, tx: Transaction) -> list[UsageEvent]:
-    """Return the usage events; requests are put by, corrections wait to be applied by themselves (corrected.py)."""
-    events: list[UsageEvent] = []
-    keep = events.append
+@dataclass(slots=True)
+class Found:
+    """What records hold: usage, corrections that wait to be applied (corrected.py), and requests to rate again."""
+
+    events: list[UsageEvent] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    requests: list[Record] = field(default_factory=list)
+
+
+def read_all(records: Sequence[Record], reader: Reader, tx: Transaction) -> Found:
+    """Return what `records` hold; what is nothing is rejected."""
+    found = Found()
+    keep, read = found.events.append, reader.read
     for record in records:
         try:
-            keep(read_usage(record))
+            keep(read(record))
         except IsCorrection:
-            _take_correction(record, result.waiting, tx)
+            _take_correction(record, found.waiting, tx)
         except SchemaError as error:
             tx.reject(record, error.reason, str(error))
         except IsRequest:
-            result.requests.append(record)
-    return events
+            found.requests.append(record)
+    return found
 
 
 def _take_correction(record: Record, waiting: list[Waiting], tx: Transaction) -> None:
@@ -95,7 +121,7 @@ def _take_correction(record: Record, waiting: list[Waiting], tx: Transaction) ->
         waiting.append((record, TO_APPLY, "a correction of usage: it is applied in a moment"))
 
 
-def _young_enough(events: list[UsageEvent], retention: Retention, tx: Transaction) -> list[UsageEvent]:
+def _young_enough(events: Sequence[UsageEvent], retention: Retention, tx: Transaction) -> Sequence[UsageEvent]:
     if retention.months is None:
         return events
     kept = []
@@ -108,33 +134,129 @@ def _young_enough(events: list[UsageEvent], retention: Retention, tx: Transactio
     return kept
 
 
-async def claim(counted: Sequence[Counted], tx: Transaction) -> list[Counted]:
-    """Store the events that are new and return them, in order; count repeats, reject conflicts."""
-    first: dict[Identity, Counted] = {}
-    for one in counted:
-        first.setdefault((one.event.source, one.event.id), one)
-    if not first:
-        return []
-    known = await _known_before(tx.driver, first)
-    if not known and len(first) == len(counted):
-        return list(counted)
-    fresh: list[Counted] = []
-    for one in counted:
-        identity = (one.event.source, one.event.id)
-        if first[identity] is one and identity not in known:
-            fresh.append(one)
-        elif known.get(identity, first[identity].event.payload_hash) == one.event.payload_hash:
-            tx.count(one.event.record.topic, "duplicate")
-        else:
-            text = (
-                f"event {identity[1]!r} of {identity[0]!r} came before with another payload; give it an id of its own"
-            )
-            tx.reject(one.event.record, Reason.IDENTITY_CONFLICT, text)
-    return fresh
+class Claims:
+    """Claims and stores the events of one worker; what it remembers makes the next batch cheaper, nothing else."""
+
+    def __init__(self) -> None:
+        self._identities = IdentityBook()
+        self._numbers = SegmentNumbers()
+
+    async def claim(self, counted: Sequence[Counted], tx: Transaction) -> Sequence[Counted]:
+        """Store the events that are new and return them, in order; count repeats, reject conflicts."""
+        first: dict[int, Counted] = {}
+        again = [one for one in counted if first.setdefault(one.event.fingerprint, one) is not one]
+        if not first:
+            return []
+        segments = await self._plan(list(first.values()), tx)
+        known = await self._identities.claim(
+            tx.driver, {one.event.fingerprint: segment.segment_id for segment, rows in segments for one in rows}
+        )
+        if not known and not again:
+            await _store(segments, tx)
+            return counted
+        await _store(
+            [(segment, [one for one in rows if one.event.fingerprint not in known]) for segment, rows in segments], tx
+        )
+        suspects = [one for one in counted if one.event.fingerprint in known or first[one.event.fingerprint] is not one]
+        repeats = await self._repeats(suspects, first, known, tx)
+        return [one for one in counted if id(one) not in repeats]
+
+    async def _plan(self, rows: Sequence[Counted], tx: Transaction) -> list[Planned]:
+        """Return the segments that `rows` go into, empty still, each with its rows."""
+        groups = grouped(rows)
+        ids = await self._numbers.take(tx.driver, list(groups))
+        return [(Segment(number, bucket, []), groups[bucket]) for bucket, number in zip(groups, ids, strict=True)]
+
+    async def _repeats(
+        self, suspects: Sequence[Counted], first: Mapping[int, Counted], known: Mapping[int, int], tx: Transaction
+    ) -> set[int]:
+        """Return by `id()` which of `suspects`, whose fingerprint was met before, are no new events.
+
+        Those that are new all the same share the fingerprint of another identity: they are stored here.
+        """
+        asked = {_identity(one): known[one.event.fingerprint] for one in suspects if one.event.fingerprint in known}
+        found = await find_in(tx.driver, asked)
+        beside = [first[one.event.fingerprint] for one in suspects if one.event.fingerprint not in known]
+        standing = {_identity(one): stored_event(one) for one in beside} | found.events
+        collided: dict[Identity, Counted] = {}
+        for one in suspects:
+            if _identity(one) not in standing and _identity(one) not in found.gone:
+                collided.setdefault(_identity(one), one)
+        fresh, raced = await self._store_collided(collided, tx)
+        standing |= {_identity(one): stored_event(one) for one in fresh} | raced
+        new = {id(one) for one in fresh}
+        repeats = [one for one in suspects if id(one) not in new]
+        for one in repeats:
+            _judge(one, standing.get(_identity(one)), tx)
+        return {id(one) for one in repeats}
+
+    async def _store_collided(
+        self, collided: Mapping[Identity, Counted], tx: Transaction
+    ) -> tuple[list[Counted], dict[Identity, StoredEvent]]:
+        """Store identities that share a fingerprint; return the new ones, and what was stored of the others."""
+        if not collided:
+            return [], {}
+        planned = await self._plan(list(collided.values()), tx)
+        segment_of = {_identity(one): segment.segment_id for segment, rows in planned for one in rows}
+        known = await claim_collided(tx.driver, segment_of)
+        fresh = [one for identity, one in collided.items() if identity not in known]
+        await _store([(segment, [one for one in rows if _identity(one) not in known]) for segment, rows in planned], tx)
+        return fresh, (await find_in(tx.driver, known)).events
 
 
-async def _known_before(driver: asyncpg.Connection, first: dict[Identity, Counted]) -> dict[Identity, bytes]:
-    """Insert the first of each identity; return the payload hashes of those that were stored before."""
-    rows = [first[identity] for identity in sorted(first)]
-    known = await store.insert_events(driver, rows)
-    return await store.payload_hashes(driver, sorted(known)) if known else {}
+async def _store(planned: Sequence[Planned], tx: Transaction) -> None:
+    for segment, rows in planned:
+        segment.events = [_packed(one) for one in rows]
+    await segment_store.save(tx.driver, [segment for segment, _ in planned])
+
+
+def grouped(rows: Sequence[Counted]) -> dict[Bucket, list[Counted]]:
+    """Return `rows` by month, and by as many buckets of accounts as the number of the month's rows allows."""
+    months: dict[int, list[Counted]] = {}
+    for one in rows:
+        months.setdefault(month_number(one.event.at), []).append(one)
+    groups: dict[Bucket, list[Counted]] = {}
+    for month, found in months.items():
+        bits = bucket_bits(len(found))
+        buckets: dict[int, list[Counted]] = {}
+        for one in found:
+            buckets.setdefault(bucket_number(one.account_id, bits), []).append(one)
+        groups |= {Bucket(month, bits, number): buckets[number] for number in buckets}
+    return groups
+
+
+def _judge(one: Counted, earlier: StoredEvent | None, tx: Transaction) -> None:
+    """Count a repeat, or reject another payload; what is stored no more can only be a repeat."""
+    if earlier is None or same_payload(earlier, stored_event(one)):
+        tx.count(one.event.record.topic, "duplicate")
+        return
+    event = one.event
+    text = f"event {event.id!r} of {event.source!r} came before with another payload; give it an id of its own"
+    tx.reject(event.record, Reason.IDENTITY_CONFLICT, text)
+
+
+def _identity(one: Counted) -> Identity:
+    return one.event.source, one.event.id
+
+
+def _packed(one: Counted) -> PackedEvent:
+    event = one.event
+    record = event.record
+    return PackedEvent(
+        one.account_id,
+        event.type,
+        event.at,
+        event.source,
+        event.id,
+        event.data,
+        record.recorded_at,
+        record.partition,
+        record.offset,
+        one.late,
+        record.watermark_at,
+    )
+
+
+def stored_event(one: Counted) -> StoredEvent:
+    """Return an event as it will be stored."""
+    return stored_of(_packed(one))

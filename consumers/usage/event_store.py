@@ -1,78 +1,82 @@
 """The raw events of the book: found by identity, or read back by account, type and time.
 
-Place     whoever needs an event again (corrected usage, new meters, rating from events, `fakturo explain`) -> [this].
-          How they are stored is known here and in the fast path alone.
+Place     whoever needs an event again (corrected usage, new meters, rating from events, `fakturo explain`) -> [this]
+          -> identities, segment_store. How events are stored is known there, in segments.py and in claiming.py alone.
 Order     by event time, ties by arrival (partition, offset): the order in which `last` and levels are taken.
+Memory    of what is read back only the segments whose times overlap are held. One statement reads them: what is merged
+          meanwhile (compaction.py) is neither missed nor met twice.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import heappop, heappush
 
 import asyncpg
-import msgspec
 
-Identity = tuple[str, str]
-"""(`source`, `id`) of a usage event."""
+from fakturo.consumers.usage import identities as book
+from fakturo.consumers.usage import segment_store
+from fakturo.consumers.usage.identities import Identity
+from fakturo.consumers.usage.segments import StoredEvent, arrival, unpack
 
-EVENTS_AHEAD = 5000
-"""How many stored events are fetched at a time."""
-
-_FIND = """
-SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset", late, watermark_at
-  FROM unnest($1::text[], $2::text[]) AS asked(source, id) JOIN usage.event USING (source, id)
-"""
-_READ = """
-SELECT account_id, type, at, source, id, data, recorded_at, partition, "offset", late, watermark_at
-  FROM usage.event
- WHERE account_id = $1 AND type = ANY($2::text[]) AND at >= $3 AND at < $4
- ORDER BY at, partition, "offset"
-"""
+__all__ = ["Found", "Identity", "StoredEvent", "find_events", "find_in", "stored_events"]
 
 
-class StoredEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A raw event as it was taken. `data` is JSON; `late` says that its period had closed when it came.
+@dataclass(slots=True)
+class Found:
+    """What was found of identities. `gone` are those whose fingerprint is known and whose segment is kept no more."""
 
-    `watermark_at` is what time had reached in the event's partition when it came (None before the first tick).
-    """
-
-    account_id: str
-    type: str
-    at: datetime
-    source: str
-    id: str
-    data: bytes
-    recorded_at: datetime
-    partition: int
-    offset: int
-    late: bool = False
-    watermark_at: datetime | None = None
+    events: dict[Identity, StoredEvent] = field(default_factory=dict)
+    gone: set[Identity] = field(default_factory=set)
 
 
 async def find_events(driver: asyncpg.Connection, identities: Sequence[Identity]) -> dict[Identity, StoredEvent]:
     """Return those of `identities` that are stored."""
-    rows = await driver.fetch(_FIND, [one[0] for one in identities], [one[1] for one in identities])
-    return {(row["source"], row["id"]): _stored(row) for row in rows}
+    fingerprints = {identity: book.fingerprint(*identity) for identity in identities}
+    known = await book.known_segments(driver, set(fingerprints.values()))
+    asked = {identity: known[number] for identity, number in fingerprints.items() if number in known}
+    return (await find_in(driver, asked)).events
+
+
+async def find_in(driver: asyncpg.Connection, segment_of: Mapping[Identity, int]) -> Found:
+    """Look identities up in the segment of their fingerprint, and where another has that, in one of their own."""
+    found = await _find(driver, segment_of)
+    missing = segment_of.keys() - found.events.keys()
+    if missing:
+        collided = await book.collided_segments(driver, missing)
+        beside = await _find(driver, collided)
+        found.events |= beside.events
+        found.gone |= beside.gone
+    return found
+
+
+async def _find(driver: asyncpg.Connection, segment_of: Mapping[Identity, int]) -> Found:
+    wanted: dict[int, set[Identity]] = {}
+    for identity, segment in segment_of.items():
+        wanted.setdefault(segment, set()).add(identity)
+    found, kept = Found(), set()
+    async for segment, content in segment_store.contents(driver, wanted):
+        kept.add(segment)
+        for event in unpack(content):
+            identity = (event.source, event.id)
+            if identity in wanted[segment]:
+                found.events[identity] = event
+    for segment in wanted.keys() - kept:
+        found.gone |= wanted[segment]
+    return found
 
 
 async def stored_events(
     driver: asyncpg.Connection, account_id: str, types: Sequence[str], from_at: datetime, until_at: datetime
 ) -> AsyncIterator[StoredEvent]:
     """Yield the account's events of `types` in [from_at, until_at), late ones too, in order."""
-    async for row in driver.cursor(_READ, account_id, list(types), from_at, until_at, prefetch=EVENTS_AHEAD):
-        yield _stored(row)
-
-
-def _stored(row: asyncpg.Record) -> StoredEvent:
-    return StoredEvent(
-        account_id=row["account_id"],
-        type=row["type"],
-        at=row["at"],
-        source=row["source"],
-        id=row["id"],
-        data=row["data"].encode(),
-        recorded_at=row["recorded_at"],
-        partition=row["partition"],
-        offset=row["offset"],
-        late=row["late"],
-        watermark_at=row["watermark_at"],
-    )
+    wanted = frozenset(types)
+    waiting: list[tuple[tuple[datetime, int, int, Identity], StoredEvent]] = []
+    async for min_at, content in segment_store.segments_of(driver, account_id, from_at, until_at):
+        while waiting and waiting[0][1].at < min_at:  # nothing earlier is to come
+            yield heappop(waiting)[1]
+        for event in unpack(content, account_id, wanted):
+            if from_at <= event.at < until_at:
+                heappush(waiting, ((*arrival(event), (event.source, event.id)), event))
+    while waiting:
+        yield heappop(waiting)[1]

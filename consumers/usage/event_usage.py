@@ -1,6 +1,6 @@
 """Usage from the raw events themselves, for meters and prices that no total can serve.
 
-Place     statements -> [this] -> Postgres `usage.event` -> engine/meters -> Usage -> rating.
+Place     statements -> [this] -> Postgres `usage.event_rated` -> engine/meters -> Usage -> rating.
 Order     by event time, ties by arrival (partition, offset).
 Known     a statement for good counts what came, and was corrected, before the tick that it is made at (lateness.py).
 Memory    events are fetched in chunks; `unique` holds the distinct values, `weighted_sum` a level a group, and a price
@@ -29,16 +29,14 @@ EVENTS_AHEAD = 5000
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 _EVENTS = """
-SELECT r.at, e.data
+SELECT r.at, r.data
   FROM usage.event_rated r
- CROSS JOIN LATERAL (SELECT data FROM usage.event e WHERE e.source = r.source AND e.id = r.id OFFSET 0) e
  WHERE r.account_id = $1 AND r.type = $2 AND r.at >= $3 AND r.at < $4
    AND r.watermark_at < $5
    AND NOT EXISTS (SELECT FROM usage.superseded_event s
                     WHERE s.source = r.source AND s.id = r.id AND s.known_watermark_at < $5)
  ORDER BY r.at, r.partition, r."offset"
 """
-"""`OFFSET 0` keeps the look-up of an event by its identity: one at a time, as the cursor goes."""
 
 
 @dataclass(frozen=True, slots=True)

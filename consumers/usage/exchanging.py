@@ -17,7 +17,7 @@ from msgspec import structs
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import corrected_store, late_store, removal_store, retotalling, store
 from fakturo.consumers.usage.accounts import AccountDirectory, AccountMeters, CountingMeter
-from fakturo.consumers.usage.claiming import claim
+from fakturo.consumers.usage.claiming import Claims, stored_event
 from fakturo.consumers.usage.corrected_reading import Correction
 from fakturo.consumers.usage.corrected_store import CorrectionRow
 from fakturo.consumers.usage.event_store import Identity, StoredEvent
@@ -68,7 +68,7 @@ class Exchange:
         if counted is None and one.replacement is not None:
             return None
         self.rows.append(CorrectionRow(one, root, known_at or BEFORE_ALL_TICKS))
-        stored = None if counted is None else _stored(counted)
+        stored = None if counted is None else stored_event(counted)
         if counted is not None and stored is not None:
             self.stored.append(counted)
             if stands:
@@ -111,7 +111,7 @@ class Exchange:
         """Write what was gathered: events, corrections, what waits for a tick, totals, marks, in this order."""
         if not self.rows:
             return
-        await claim(self.stored, tx)
+        await Claims().claim(self.stored, tx)
         raw = [one for one in self.stored if one.raw]
         if raw:
             await store.note_for_rating(tx.driver, raw)
@@ -149,21 +149,3 @@ def _counts(event: StoredEvent, account: AccountMeters) -> Sequence[Count]:
     data = msgspec.json.decode(event.data)
     found = (meter.count_stored(event.type, data) for meter in account.by_type.get(event.type, ()))
     return [count for count in found if count is not None]
-
-
-def _stored(counted: Counted) -> StoredEvent:
-    """Return a replacement as it will be stored."""
-    event, record = counted.event, counted.event.record
-    return StoredEvent(
-        account_id=counted.account_id,
-        type=event.type,
-        at=event.at,
-        source=event.source,
-        id=event.id,
-        data=event.data_text.encode(),
-        recorded_at=record.recorded_at,
-        partition=record.partition,
-        offset=record.offset,
-        late=counted.late,
-        watermark_at=record.watermark_at,
-    )

@@ -8,22 +8,25 @@ Batch     1. contracts, if any, alone under their lock: accounts, meters, items;
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, corrected, late, rerate, store
 from fakturo.consumers.usage.accounts import AccountDirectory
-from fakturo.consumers.usage.claiming import Waiting, claim, sort_out
+from fakturo.consumers.usage.claiming import Claims, Waiting, read_all, sort_out
+from fakturo.consumers.usage.compaction import Compaction
 from fakturo.consumers.usage.corrected import Corrections
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted
 from fakturo.consumers.usage.partitions import ensure_partitions, month_of
 from fakturo.consumers.usage.projection import Change, Projection, read_contracts
+from fakturo.consumers.usage.reading import Reader
 from fakturo.consumers.usage.retention import Retention
 from fakturo.consumers.usage.statements import Statements
+from fakturo.consumers.usage.time_rules import TimeRules
 from fakturo.engine.money import exact_context
 from fakturo.schemas.topics import CONTRACTS, USAGE
 
@@ -40,6 +43,10 @@ class UsageAgent:
         self._directory = AccountDirectory()
         self._retention = Retention(settings.usage_retention_months)
         self._open_periods = OpenPeriods(settings.grace_seconds)
+        self._claims = Claims()
+        self._compaction = Compaction()
+        self._reader = Reader()
+        self._time_rules = TimeRules(self._open_periods, timedelta(seconds=settings.usage_ahead_seconds_max))
         self._corrections = Corrections(self._open_periods)
         self._projection = Projection(billing_until=settings.billing_until, open_periods=self._open_periods)
         self._statements = Statements(
@@ -47,6 +54,10 @@ class UsageAgent:
             billing_until=settings.billing_until,
             rest_seconds=settings.interim_seconds,
         )
+
+    def read_ahead(self, records: Sequence[Record]) -> None:
+        """Read usage that `handle` will be given, while the database works on what came before."""
+        self._reader.read_ahead(record for record in records if record.topic == USAGE.name)
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Count the usage of `batch` once; reject what is bad, park what waits for a contract."""
@@ -74,9 +85,10 @@ class UsageAgent:
         return more
 
     async def flush(self, tx: Transaction) -> None:
-        """Apply corrections that came; publish the running statements of a part of the items whose totals changed."""
+        """Apply corrections that came; publish running statements of a part of what changed; merge small segments."""
         await self._corrections.apply(tx, at_tick=False)
         await self._statements.publish_running(tx)
+        await self._compaction.run(tx.driver)
 
     async def _handle_with_contracts(self, changes: Sequence[Change], usage: Sequence[Record], tx: Transaction) -> None:
         await account_store.lock_contracts(tx.driver, alone=True)
@@ -98,11 +110,12 @@ class UsageAgent:
 
     async def _count(self, records: Sequence[Record], directory: AccountDirectory, tx: Transaction) -> list[Waiting]:
         """Count `records`; return those that wait for a contract."""
-        result = await sort_out(records, directory, self._open_periods, self._retention, tx)
+        found = read_all(records, self._reader, tx)
+        result = await sort_out(found.events, directory, self._time_rules, self._retention, tx)
         await ensure_partitions(tx.driver, sorted({month_of(one.event.at) for one in result.counted}))
-        if result.requests:
-            await rerate.take(result.requests, tx)
-        fresh = await claim(result.counted, tx)
+        if found.requests:
+            await rerate.take(found.requests, tx)
+        fresh = await self._claims.claim(result.counted, tx)
         raw = [one for one in fresh if one.raw]
         if raw:
             await store.note_for_rating(tx.driver, raw)
@@ -114,7 +127,7 @@ class UsageAgent:
         if fold.totals:
             await store.add_rollups(tx.driver, fold.columns())
             await store.mark_changed(tx.driver, fold.marks())
-        return result.waiting
+        return found.waiting + result.waiting
 
 
 def _fold(counted: Sequence[Counted]) -> Fold:

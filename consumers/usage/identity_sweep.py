@@ -23,7 +23,12 @@ class IdentityTable:
     is_before: str
 
 
-TABLES: tuple[IdentityTable, ...] = (IdentityTable("event", "at < $1::timestamptz"),)
+_IS_BEFORE = (
+    "segment_id < ((extract(year FROM $1::timestamptz AT TIME ZONE 'UTC')::bigint * 12 "
+    "+ extract(month FROM $1::timestamptz AT TIME ZONE 'UTC')::bigint - 1) << 40)"
+)
+"""A segment's id begins with its month (segments.py)."""
+TABLES = tuple(IdentityTable(name, _IS_BEFORE) for name in ("identity", "identity_collision", "segment_merged"))
 
 _LEAVES = """
 SELECT c.relname FROM pg_partition_tree($1::regclass) t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf ORDER BY 1

@@ -9,20 +9,20 @@ Raw       event types of which a price or a meter needs the events themselves ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 import msgspec
 
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import late_store, projection_store, store
-from fakturo.consumers.usage.accounts import CountingMeter
+from fakturo.consumers.usage.accounts import ZONES_APART, CountingMeter
 from fakturo.consumers.usage.corrected_store import current_events
-from fakturo.consumers.usage.event_store import StoredEvent
+from fakturo.consumers.usage.event_store import StoredEvent, stored_events
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.late import Aside
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.partitions import ensure_partitions
-from fakturo.consumers.usage.projection_store import ItemRow, ProjectedAccount
+from fakturo.consumers.usage.projection_store import AccountMetersRow, ItemRow, ProjectedAccount
 from fakturo.engine.errors import PriceError
 from fakturo.engine.meters import Aggregation, Meter, meter_of
 from fakturo.engine.money import exact_context
@@ -30,8 +30,8 @@ from fakturo.engine.prices import parse_price
 from fakturo.engine.schedule import Cadence
 from fakturo.schemas.events.contracts import SubscriptionItem
 
-_ZONES_APART = timedelta(hours=26)
-"""No local midnight is further from that of UTC."""
+EVENTS_AT_A_TIME = 5000
+"""How many stored events are marked by one statement."""
 _ALL_TIME = datetime(1, 1, 1, tzinfo=UTC)
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -78,10 +78,27 @@ async def save_meters(
                 await totals.take(sorted(one.meter_ids - had), one.start_on, tx)
         new_types = one.raw_types.difference(accounts[account_id].raw_types)
         if had and new_types:
-            await projection_store.mark_raw(tx.driver, account_id, sorted(new_types))
-    rows = [(name, sorted(one.meter_ids), sorted(one.raw_types)) for name, one in sorted(wanted.items())]
+            await _mark_raw(account_id, sorted(new_types), tx)
+    rows = [
+        AccountMetersRow(
+            name, sorted(one.meter_ids), sorted(one.raw_types), one.start_on if one.start_on != date.max else None
+        )
+        for name, one in sorted(wanted.items())
+    ]
     await projection_store.save_meter_ids(tx.driver, rows, version)
     return gained
+
+
+async def _mark_raw(account_id: str, types: Sequence[str], tx: Transaction) -> None:
+    """Mark the account's stored events of `types` to be rated themselves, a part at a time."""
+    part: list[StoredEvent] = []
+    async for event in stored_events(tx.driver, account_id, types, _ALL_TIME, _END_OF_TIME):
+        part.append(event)
+        if len(part) == EVENTS_AT_A_TIME:
+            await projection_store.mark_raw(tx.driver, part)
+            part = []
+    if part:
+        await projection_store.mark_raw(tx.driver, part)
 
 
 def _want(wanted: _Wanted, row: ItemRow) -> None:
@@ -113,7 +130,7 @@ class _Totals:
         await projection_store.forget_rollups(tx.driver, self.account_id, meter_ids)
         await late_store.forget_waiting(tx.driver, self.account_id, meter_ids)
         types = sorted({one.meter.event_type for one, _ in meters})
-        from_at = datetime.combine(start_on, time.min, UTC) - _ZONES_APART
+        from_at = datetime.combine(start_on, time.min, UTC) - ZONES_APART
         if any(one.meter.aggregation is Aggregation.WEIGHTED_SUM for one, _ in meters):
             from_at = _ALL_TIME
         async for event in current_events(tx.driver, self.account_id, types, from_at, _END_OF_TIME):

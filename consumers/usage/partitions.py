@@ -30,7 +30,7 @@ class MonthlyTable:
     options: str = ""
 
 
-MONTHLY: tuple[MonthlyTable, ...] = (MonthlyTable("rollup", "fillfactor = 80"),)
+MONTHLY: tuple[MonthlyTable, ...] = (MonthlyTable("rollup", "fillfactor = 80"), MonthlyTable("segment"))
 """What is partitioned; all of these have the same months."""
 
 _MISSING = """

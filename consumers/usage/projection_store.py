@@ -5,12 +5,13 @@ Place     projection -> [this] -> Postgres schema `usage`. The caller holds the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import asyncpg
 import msgspec
 
 from fakturo.consumers.usage.account_store import find_meters as meters
+from fakturo.consumers.usage.segments import StoredEvent
 from fakturo.engine.schedule import Cadence
 from fakturo.schemas.codec import encode
 from fakturo.schemas.events.contracts import AccountChanged, MeterDefinition, SubscriptionItem
@@ -25,6 +26,16 @@ class ProjectedAccount:
     content: AccountChanged | None
     meter_ids: tuple[int, ...]
     raw_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMetersRow:
+    """An account's meters, its event types that are rated themselves, and when its first service began."""
+
+    account_id: str
+    meter_ids: list[int]
+    raw_types: list[str]
+    service_start_on: date | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,24 +203,32 @@ async def save_pointers(
         )
 
 
-async def save_meter_ids(
-    driver: asyncpg.Connection, rows: Sequence[tuple[str, Sequence[int], Sequence[str]]], version: int
-) -> None:
-    """Save (account, its meters, its event types that are rated themselves); stamp the accounts with `version`."""
+async def save_meter_ids(driver: asyncpg.Connection, rows: Sequence[AccountMetersRow], version: int) -> None:
+    """Save what items of accounts ask for; stamp the accounts with `version`."""
     await driver.executemany(
-        "UPDATE usage.account SET meter_ids = $2, raw_types = $3, version = $4 WHERE account_id = $1",
-        [(account_id, list(meter_ids), list(raw_types), version) for account_id, meter_ids, raw_types in rows],
+        "UPDATE usage.account SET meter_ids = $2, raw_types = $3, service_start_on = $4, version = $5 "
+        "WHERE account_id = $1",
+        [(one.account_id, one.meter_ids, one.raw_types, one.service_start_on, version) for one in rows],
     )
 
 
-async def mark_raw(driver: asyncpg.Connection, account_id: str, types: Sequence[str]) -> None:
-    """Have the account's stored events of `types` found by the statements that read events themselves."""
+async def mark_raw(driver: asyncpg.Connection, events: Sequence[StoredEvent]) -> None:
+    """Have stored events found by the statements that read events themselves."""
     await driver.execute(
-        'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id, watermark_at) '
-        "SELECT account_id, type, at, partition, \"offset\", source, id, coalesce(watermark_at, '-infinity') "
-        "FROM usage.event WHERE account_id = $1 AND type = ANY($2::text[]) ON CONFLICT DO NOTHING",
-        account_id,
-        list(types),
+        'INSERT INTO usage.event_rated (account_id, type, at, partition, "offset", source, id, data, watermark_at) '
+        "SELECT account, type, at, partition, \"offset\", source, id, data, coalesce(watermark_at, '-infinity') "
+        "FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], $7::text[], "
+        '$8::text[], $9::timestamptz[]) AS new(account, type, at, partition, "offset", source, id, data, watermark_at) '
+        "ON CONFLICT DO NOTHING",
+        [one.account_id for one in events],
+        [one.type for one in events],
+        [one.at for one in events],
+        [one.partition for one in events],
+        [one.offset for one in events],
+        [one.source for one in events],
+        [one.id for one in events],
+        [one.data.decode() for one in events],
+        [one.watermark_at for one in events],
     )
 
 

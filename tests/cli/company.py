@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 
 from fakturo.cli.verify import Verification, verify_books
+from fakturo.cli.verify_events import SESSION_TABLE
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from fakturo.consumers.kpi.handler import KpiAgent
 from fakturo.consumers.ledger.handler import LedgerAgent
@@ -231,6 +232,7 @@ class Company:
     async def verify(self) -> Verification:
         """Return what `fakturo verify` finds, as it does: in one snapshot that cannot write."""
         assert self.rejections == []
+        await self.connection.execute(SESSION_TABLE)
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
             return await verify_books(self.connection)
 

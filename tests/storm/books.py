@@ -10,10 +10,15 @@ from itertools import islice
 from pathlib import Path
 
 import asyncpg
+import msgspec
 
+from fakturo.consumers.usage.segments import unpack
+from fakturo.schemas.codec import encode
 from tests.storm.compared import COMPARED, NOT_COMPARED, Table
 
 LINES_SHOWN = 12
+EVENTS = "usage.event"
+"""The file of the stored usage events, decoded: their table holds them in segments, as the batches fell."""
 
 _COLUMNS = """
 SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -54,19 +59,32 @@ async def dump(connection: asyncpg.Connection, folder: Path) -> dict[str, int]:
         with path.open("wb") as file:
             await connection.copy_from_query(_query(table), output=file, format="csv", header=True, null="NULL")
         counts[table.name] = path.read_bytes().count(b"\n") - 1
+    counts[EVENTS] = await _dump_events(connection, folder / f"{EVENTS}.csv")
     return counts
+
+
+async def _dump_events(connection: asyncpg.Connection, path: Path) -> int:
+    """Write every stored event, by identity, but for its offset: a driver that had to send again moves it."""
+    lines = []
+    async with connection.transaction():
+        async for row in connection.cursor("SELECT content FROM usage.segment", prefetch=100):
+            for one in unpack(row["content"]):
+                known = [one.account_id, one.type, one.at, one.late, one.recorded_at, one.partition, one.watermark_at]
+                lines.append(encode([one.source, one.id, *known, msgspec.json.decode(one.data)]))
+    path.write_bytes(b"\n".join([*sorted(lines), b""]))
+    return len(lines)
 
 
 def compare(calm: Path, storm: Path) -> list[Difference]:
     """Return the tables whose files differ by as much as a byte."""
     found = []
-    for table in COMPARED:
-        one, other = ((folder / f"{table.name}.csv").read_bytes() for folder in (calm, storm))
+    for name in (*(table.name for table in COMPARED), EVENTS):
+        one, other = ((folder / f"{name}.csv").read_bytes() for folder in (calm, storm))
         if one != other:
             lines = difflib.unified_diff(
                 one.decode().splitlines(), other.decode().splitlines(), "calm", "storm", lineterm="", n=0
             )
-            found.append(Difference(table=table.name, lines=tuple(islice(lines, LINES_SHOWN))))
+            found.append(Difference(table=name, lines=tuple(islice(lines, LINES_SHOWN))))
     return found
 
 

@@ -60,8 +60,8 @@ _NUMBERS = "SELECT number FROM invoicing.invoice"
 _LEFT = """
 SELECT (SELECT count(*) FROM runtime.outbox) AS outbox, (SELECT count(*) FROM runtime.parked) AS parked,
        (SELECT count(*) FROM runtime.dead_letter) AS dead_letters,
-       (SELECT count(*) FROM usage.event WHERE late) AS late_events,
-       (SELECT count(*) FROM usage.event) AS events,
+       (SELECT coalesce(sum(late_count), 0)::bigint FROM usage.segment) AS late_events,
+       (SELECT coalesce(sum(event_count), 0)::bigint FROM usage.segment) AS events,
        (SELECT count(*) FROM crm_sync.written WHERE dirty) AS unsent,
        (SELECT coalesce(sum(amount_minor), 0) FROM ledger.line) AS imbalance_minor
 """

@@ -16,6 +16,7 @@ from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage.handler import UsageAgent
+from fakturo.consumers.usage.segments import StoredEvent, unpack
 from fakturo.schemas.codec import decode_event, encode
 from fakturo.schemas.envelope import event_of
 from fakturo.schemas.events import contracts
@@ -88,6 +89,13 @@ def subscription(*items: SubscriptionItem, account_id: str = "UA", name: str = "
         items=items,
         recorded_at=BEGINNING,
     )
+
+
+async def all_events(connection: asyncpg.Connection) -> list[StoredEvent]:
+    """Return every event of the book, by identity."""
+    rows = await connection.fetch("SELECT content FROM usage.segment")
+    events = [event for row in rows for event in unpack(row["content"])]
+    return sorted(events, key=lambda event: (event.source, event.id))
 
 
 @dataclass
@@ -178,7 +186,7 @@ class Desk:
 
     async def stored(self) -> list[str]:
         """Return the ids of the stored events, sorted."""
-        return [row["id"] for row in await self.connection.fetch("SELECT id FROM usage.event ORDER BY id")]
+        return sorted(event.id for event in await all_events(self.connection))
 
     async def parked(self) -> list[str]:
         """Return the references that something waits for."""

@@ -71,4 +71,4 @@ async def test_usage_and_contracts_in_any_order_over_two_workers_give_one_bill(
     expected |= {f"tokens-{name}": Decimal(tokens[name]) for name in ACCOUNTS}
     assert {name: quantity for name, _, quantity, _ in desk.finals()} == expected
     assert await desk.parked() == []
-    assert await desk.connection.fetchval("SELECT count(*) FROM usage.event") == 400
+    assert await desk.connection.fetchval("SELECT sum(event_count) FROM usage.segment") == 400
