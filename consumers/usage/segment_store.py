@@ -32,7 +32,9 @@ _COLUMNS = (
 _OF_ACCOUNT = """
 SELECT min_at, content
   FROM usage.segment JOIN unnest($1::int[], $2::int[]) AS asked(bucket_bits, bucket) USING (bucket_bits, bucket)
- WHERE month >= date_trunc('month', $3::timestamptz)::date AND month < $4 AND max_at >= $3 AND min_at < $4
+ WHERE month BETWEEN date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date
+                 AND ($4::timestamptz AT TIME ZONE 'UTC')::date
+   AND max_at >= $3::timestamptz AND min_at < $4::timestamptz
  ORDER BY min_at, segment_id
 """
 _MONTH_OF_SMALL = """

@@ -331,7 +331,7 @@ async def test_a_correction_that_the_database_refuses_is_a_dead_letter_and_the_o
     await _february(desk)
     endless = "".join(random.Random(1).choices("0123456789abcdef", k=9000))
     good = correction(desk, "c1", "1", None, watermark_at=MARCH)
-    bad = correction(desk, "c2", "2", replacement(endless, "1"), watermark_at=MARCH)
+    bad = correction(desk, endless, "2", None, watermark_at=MARCH)
     assert await correct(desk, good, bad) == ["rejected_by_database"]
     await desk.tick(APRIL)
     assert (await stated(desk))["tokens", "2026-02-01"] == (2, Decimal(7), 1400)

@@ -201,3 +201,13 @@ async def test_small_segments_are_merged_and_everything_is_found_as_before(desk:
     assert reasons(await desk.hand_in(desk.usage("7", "2026-02-09T00:00:00Z"))) == ["identity_conflict"]
     found = await find_events(desk.connection, [("meter/1", str(number)) for number in range(100)])
     assert len(found) == 100
+
+
+async def test_a_quarter_of_an_hour_is_read_back_without_what_lies_around_it(desk: Desk) -> None:
+    await desk.sign(account(), subscription(item("calls")))
+    times = ("10:14:59", "10:15:00", "10:29:59", "10:30:00")
+    await desk.hand_in(*(desk.usage(time, f"2026-02-10T{time}Z") for time in times))
+    quarter = datetime(2026, 2, 10, 10, 15, tzinfo=UTC), datetime(2026, 2, 10, 10, 30, tzinfo=UTC)
+    async with desk.connection.transaction():
+        found = [event.id async for event in stored_events(desk.connection, "UA", ["api.call"], *quarter)]
+    assert found == ["10:15:00", "10:29:59"]
