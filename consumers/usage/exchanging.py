@@ -26,7 +26,7 @@ from fakturo.consumers.usage.late import BEFORE_ALL_TICKS, put_aside
 from fakturo.consumers.usage.late_store import Quarter
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match, split_late
-from fakturo.consumers.usage.partitions import ensure_partitions
+from fakturo.consumers.usage.partitions import ensure_partitions, month_of
 from fakturo.consumers.usage.removal_store import Removal
 from fakturo.engine.meters import Aggregation, quarter_hour
 from fakturo.engine.money import exact_context
@@ -111,6 +111,7 @@ class Exchange:
         """Write what was gathered: events, corrections, what waits for a tick, totals, marks, in this order."""
         if not self.rows:
             return
+        await ensure_partitions(tx.driver, sorted({month_of(one.event.at) for one in self.stored}))
         await Claims().claim(self.stored, tx)
         raw = [one for one in self.stored if one.raw]
         if raw:
