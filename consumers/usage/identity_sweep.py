@@ -31,8 +31,11 @@ _IS_BEFORE = (
 TABLES = tuple(IdentityTable(name, _IS_BEFORE) for name in ("identity", "identity_collision", "segment_merged"))
 
 _LEAVES = """
-SELECT c.relname FROM pg_partition_tree($1::regclass) t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf ORDER BY 1
+SELECT c.relname FROM pg_class c
+ WHERE c.relkind = 'r' AND (c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree($1::regclass)))
+ ORDER BY 1
 """
+"""`pg_partition_tree` knows nothing of a table that is not partitioned."""
 
 
 async def sweep(connection: asyncpg.Connection, before_at: datetime, pages: int = PAGES_AT_A_TIME) -> bool:

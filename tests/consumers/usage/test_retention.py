@@ -29,7 +29,7 @@ async def bound(connection: asyncpg.Connection) -> datetime | None:
 
 
 async def months(connection: asyncpg.Connection, schema: str) -> list[str]:
-    query = "SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relname ~ '^rollup_[0-9_]+$'"
+    query = "SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relname ~ '^(rollup|segment)_[0-9_]+$'"
     return sorted(row[0] for row in await connection.fetch(query, schema))
 
 
@@ -60,9 +60,10 @@ async def test_an_event_that_is_too_old_is_a_dead_letter_that_says_so_and_claims
 async def test_partitions_are_made_ahead_with_time_and_on_demand_for_any_month(desk: Desk) -> None:
     await desk.sign(account(), subscription(item("calls")))
     await desk.tick(at(3))
-    assert await months(desk.connection, "usage") == ["rollup_2026_03", "rollup_2026_04", "rollup_2026_05"]
-    await desk.hand_in(desk.usage("far", at="2031-07-01T00:00:00Z"))
-    assert "rollup_2031_07" in await months(desk.connection, "usage")
+    made = [f"{table}_2026_{month:02}" for table in ("rollup", "segment") for month in (3, 4, 5)]
+    assert await months(desk.connection, "usage") == made
+    await desk.hand_in(desk.usage("far", at="2026-12-01T00:00:00Z"))
+    assert {"rollup_2026_12", "segment_2026_12"} <= set(await months(desk.connection, "usage"))
 
 
 async def test_a_month_retires_when_all_that_may_still_be_billed_of_it_is_billed(keeping: Desk) -> None:
