@@ -124,7 +124,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     if op.get_bind().execute(text("SELECT EXISTS (SELECT FROM usage.segment)")).scalar():
         raise RuntimeError(
-            "usage events are stored as segments, which the revision before 0018 cannot read: restore the backup that "
+            "usage events are stored as segments, which the revision before 0024 cannot read: restore the backup that "
             "was taken before the upgrade"
         )
     for statement in (DOWN + "".join(PARTITION.format(number=number) for number in range(8))).split(";\n"):

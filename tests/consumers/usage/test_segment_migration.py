@@ -1,4 +1,4 @@
-"""Usage that was stored as rows before migration 0018 is found in segments after it, each event as it was."""
+"""Usage that was stored as rows before migration 0024 is found in segments after it, each event as it was."""
 
 import asyncio
 import json
