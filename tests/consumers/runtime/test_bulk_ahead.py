@@ -33,6 +33,13 @@ class FakeConsumer:
         records = [SimpleNamespace(timestamp=0, offset=one, key=None, value=b"v", headers=()) for one in offsets]
         return {TopicPartition(TOPIC, 0): records} if records else {}
 
+    @property
+    def _coordinator(self) -> None:
+        """Nothing is asked of it while there are partitions."""
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition(TOPIC, 0)}
+
     async def position(self, partition: TopicPartition) -> int:
         return self.at
 
