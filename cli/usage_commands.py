@@ -17,6 +17,7 @@ def register(app: typer.Typer, bench: typer.Typer) -> None:
     app.command("explain")(explain)
     app.command("rerate")(rerate)
     bench.command("backfill")(bench_backfill)
+    bench.command("explain")(bench_explain)
 
 
 def explain(
@@ -58,3 +59,13 @@ def bench_backfill(
     from fakturo.cli.bench.backfill import run_bench
 
     raise typer.Exit(run_bench(events, accounts, as_json=as_json))
+
+
+def bench_explain(
+    events: Annotated[int, typer.Option(min=1, help="How many events are stored.")] = 10_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how long a line takes to be explained with so many events stored."""
+    from fakturo.cli.bench.explain import run_bench
+
+    raise typer.Exit(run_bench(events, as_json=as_json))
