@@ -71,7 +71,9 @@ def run_bench(events: int, *, as_json: bool) -> int:
             url = server.start()
             migrate(url)
             with console.status(f"an invoice line among {events:,} stored events"):
-                line, segments = asyncio.run(fill(load_settings(kafka="unused:9092", DATABASE_URL=url), events))
+                line, segments = asyncio.run(
+                    fill(load_settings(kafka="unused:9092", DATABASE_URL=url, grace_seconds=0), events)
+                )
                 server.stop()
                 url = server.start()
                 figures = asyncio.run(measure(url, line))
