@@ -20,8 +20,8 @@ from fakturo.consumers.runtime.outbox import write_out
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import OutboxRow, Transaction
-from fakturo.consumers.usage import segment_store
 from fakturo.consumers.usage.handler import UsageAgent
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.segment_store import SegmentNumbers
 from fakturo.consumers.usage.segments import (
     Bucket,
@@ -76,7 +76,7 @@ async def store_others(database: Database, events: int) -> int:
     for month_at in YEAR:
         contents = _contents(month_at)
         async with database.transaction() as (_, driver):
-            await segment_store.ensure_months(driver, {month_number(month_at)})
+            await ensure_partitions(driver, {month_number(month_at)})
         rows = _copies(month_at, contents, batches_a_month)
         while part := list(islice(rows, COPIES_AHEAD)):
             async with database.transaction() as (_, driver):
