@@ -8,40 +8,20 @@ from typing import Any
 import pytest
 
 from fakturo.consumers.contracts.accounts import AccountDefaults, canonical_id, map_account
-from fakturo.consumers.contracts.history import Fact, RecordHistory
 from fakturo.consumers.contracts.mapping import SubscriptionRecords, map_subscription
 from fakturo.consumers.contracts.offers import Offers
 from fakturo.consumers.contracts.profile_files import load_profile
-from fakturo.consumers.contracts.reducer import facts_of
-from fakturo.schemas.codec import encode
-from fakturo.schemas.events.change_data import decode_change
 from fakturo.schemas.events.contracts import AccountChanged, Subscription
+from tests.consumers.contracts.one_order import histories_of
 
 PROFILE = load_profile()
 DEFAULTS = AccountDefaults(timezone="UTC", currency="USD")
 
 
-def _histories(changes: list[dict[str, Any]]) -> dict[str, RecordHistory]:
-    facts: dict[tuple[str, str], list[Fact]] = {}
-    for arrival, value in enumerate(changes):
-        read = decode_change(encode(value))
-        facts.setdefault((read.entity, read.recordId), []).extend(
-            Fact(
-                field=name,
-                value=content,
-                effective_at=read.committed_at,
-                recorded_at=read.committed_at,
-                arrival=arrival,
-            )
-            for name, content in facts_of(read).items()
-        )
-    return {key[1]: RecordHistory.of(*key, found) for key, found in facts.items()}
-
-
 def _map(
     crm: SimpleNamespace, changes: list[dict[str, Any]], offers: Offers
 ) -> tuple[Subscription | None, list[str], AccountChanged | None]:
-    found = _histories(changes)
+    found = histories_of(changes)
     account = None
     if crm.ACCOUNT_ID in found:
         history = found[crm.ACCOUNT_ID]
@@ -80,7 +60,7 @@ def test_an_order_becomes_a_subscription_with_exclusive_ends_and_own_terms(
 
 def test_an_account_takes_the_defaults_where_it_names_nothing(crm: SimpleNamespace) -> None:
     changes = [crm.change("Account", crm.ACCOUNT_ID, "2013-01-01T00:00:00Z", Name="Nameless Zone")]
-    history = _histories(changes)[crm.ACCOUNT_ID]
+    history = histories_of(changes)[crm.ACCOUNT_ID]
     account, problems = map_account(history, canonical_id(history, PROFILE) or "?", PROFILE, DEFAULTS)
     assert problems == []
     assert account is not None
@@ -91,10 +71,10 @@ def test_an_account_takes_the_defaults_where_it_names_nothing(crm: SimpleNamespa
 
 def test_an_account_of_which_only_a_change_has_arrived_has_no_id_yet_but_by_its_number(crm: SimpleNamespace) -> None:
     update = crm.change("Account", crm.ACCOUNT_ID, "2013-01-02T00:00:00Z", "UPDATE", Name="New name")
-    assert canonical_id(_histories([update])[crm.ACCOUNT_ID], PROFILE) is None
+    assert canonical_id(histories_of([update])[crm.ACCOUNT_ID], PROFILE) is None
     update["values"]["AccountNumber"] = "AA"
     update["changed"].append("AccountNumber")
-    assert canonical_id(_histories([update])[crm.ACCOUNT_ID], PROFILE) == "AA"
+    assert canonical_id(histories_of([update])[crm.ACCOUNT_ID], PROFILE) == "AA"
 
 
 def test_a_rename_and_a_change_of_terms_are_versions_from_their_commit_on(crm: SimpleNamespace, offers: Offers) -> None:
@@ -118,7 +98,7 @@ def test_a_zone_that_does_not_exist_is_a_sentence_and_the_last_good_version_stay
         crm.order_of_american()[0],
         crm.change("Account", crm.ACCOUNT_ID, "2013-03-05T10:00:00Z", "UPDATE", Fakturo_Timezone__c="Mars/Base"),
     ]
-    account, problems = map_account(_histories(changes)[crm.ACCOUNT_ID], "AA", PROFILE, DEFAULTS)
+    account, problems = map_account(histories_of(changes)[crm.ACCOUNT_ID], "AA", PROFILE, DEFAULTS)
     assert account is not None
     assert [version.timezone for version in account.versions] == ["America/New_York"]
     assert "Mars/Base" in problems[0].message
@@ -129,7 +109,7 @@ def test_terms_beyond_the_calendar_are_a_sentence_and_the_last_good_version_stay
         crm.order_of_american()[0],
         crm.change("Account", crm.ACCOUNT_ID, "2013-03-05T10:00:00Z", "UPDATE", Fakturo_Terms_Days__c="99999999"),
     ]
-    account, problems = map_account(_histories(changes)[crm.ACCOUNT_ID], "AA", PROFILE, DEFAULTS)
+    account, problems = map_account(histories_of(changes)[crm.ACCOUNT_ID], "AA", PROFILE, DEFAULTS)
     assert account is not None
     assert [version.terms_days for version in account.versions] == [30]
     assert "a whole number up to 3650" in problems[0].message

@@ -102,6 +102,24 @@ def test_a_value_that_cannot_be_billed_is_refused(facts: dict[str, object], reas
     assert caught.value.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("entity", "field", "value"),
+    [
+        ("Order", "Fakturo_Spend_Cap__c", 1.5),
+        ("Order", "Fakturo_Commitment_Amount__c", "NaN"),
+        ("Order", "Fakturo_Term_Months__c", "a year"),
+        ("Order", "Fakturo_Paused_From__c", "2026-02-30"),
+        ("Order", "Fakturo_Cancel_On__c", "soon"),
+        ("OrderItem", "Fakturo_Billing_Months__c", True),
+        ("OrderItem", "Fakturo_Effective_On__c", "1.3.2026"),
+        ("OrderItem", "Fakturo_Trial_End__c", "14"),
+    ],
+)
+def test_a_number_or_date_of_the_new_fields_that_is_none_is_refused(entity: str, field: str, value: object) -> None:
+    with pytest.raises(SchemaError, match=field):
+        check_values({field: value}, entity, load_profile())
+
+
 def test_integers_decimal_strings_and_unknown_fields_pass() -> None:
     facts = {"Quantity": 3, "UnitPrice": "49.90", "ServiceDate": "2013-02-01", "Weight__c": 1.5, "EndDate": None}
     check_values(facts, "OrderItem", load_profile())
