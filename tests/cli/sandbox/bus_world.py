@@ -150,6 +150,18 @@ class Client:
     def subscribe(self, topic: str = ALL) -> "Stream":
         return Stream(self, topic, self.stub.Subscribe(metadata=self.headers))
 
+    async def earliest(self, count: int, topic: str = ALL) -> "Stream":
+        """Open a stream that begins with the oldest event, and ask for `count`."""
+        stream = self.subscribe(topic)
+        await stream.fetch(count, replay_preset=pb.EARLIEST)
+        return stream
+
+    async def after(self, replay_id: bytes, count: int = 100) -> "Stream":
+        """Open a stream that begins behind an event, and ask for `count`."""
+        stream = self.subscribe()
+        await stream.fetch(count, replay_preset=pb.CUSTOM, replay_id=replay_id)
+        return stream
+
 
 @dataclass
 class Stream:
@@ -161,12 +173,6 @@ class Stream:
 
     async def fetch(self, count: int, **more: Any) -> None:
         await self.call.write(pb.FetchRequest(**{"topic_name": self.topic, "num_requested": count} | more))
-
-    async def earliest(self, count: int) -> None:
-        await self.fetch(count, replay_preset=pb.EARLIEST)
-
-    async def custom(self, replay_id: bytes, count: int = 100) -> None:
-        await self.fetch(count, replay_preset=pb.CUSTOM, replay_id=replay_id)
 
     async def response(self) -> pb.FetchResponse:
         got = await asyncio.wait_for(self.call.read(), 10)

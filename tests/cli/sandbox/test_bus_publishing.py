@@ -33,8 +33,7 @@ async def test_a_platform_event_is_told_to_its_subscribers_and_not_among_the_cha
         first, second = answer.results
         assert first.correlation_key == "u-1"
         assert second.correlation_key
-        stream = client.subscribe(PING)
-        await stream.earliest(10)
+        stream = await client.earliest(10, PING)
         events = (await stream.response()).events
         assert [event.replay_id for event in events] == [first.replay_id, second.replay_id]
         assert [event.event.id for event in events] == ["u-1", second.correlation_key]

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
-from tests.cli.sandbox.bus_asking import INVALID, Ask, ask_topic, asks, insert
+from tests.cli.sandbox.bus_asking import INVALID, Ask, ask_topic, asks, insert, listening
 from tests.cli.sandbox.bus_world import ALL, Client, refusal, running, small_org
 
 
@@ -63,10 +63,7 @@ async def test_every_call_needs_the_three_headers_and_a_live_token(change: dict[
 
 
 async def test_an_open_stream_outlives_its_token_and_a_new_one_needs_a_fresh_token() -> None:
-    org = small_org()
-    async with running(org) as (_, client):
-        stream = client.subscribe()
-        await stream.earliest(10)
+    async with listening(0, credit=10) as (org, client, stream):
         insert(org)
         await stream.events(1)
         org.faults.apply({"expired_token": True})

@@ -41,8 +41,7 @@ def client_of(sandbox: RunningSandbox, channel: grpc.aio.Channel) -> Client:
 
 
 async def first_events(sandbox: RunningSandbox, channel: grpc.aio.Channel, count: int) -> list[Decoded]:
-    stream = client_of(sandbox, channel).subscribe()
-    await stream.earliest(100)
+    stream = await client_of(sandbox, channel).earliest(100)
     return await stream.events(count)
 
 
@@ -148,11 +147,9 @@ async def test_a_package_brings_channels_and_platform_events_and_rest_publishes_
             client = client_of(sandbox, channel)
             told = {"/data/ChangeEvents": ["Account", "Pricebook2"], "/data/Sales__chn": ["Account", "Secret__c"]}
             for topic, names in told.items():
-                stream = client.subscribe(topic)
-                await stream.earliest(10)
+                stream = await client.earliest(10, topic)
                 assert [event.header["entityName"] for event in await stream.events(2)] == names
-            pings = client.subscribe("/event/Ping__e")
-            await pings.earliest(10)
+            pings = await client.earliest(10, "/event/Ping__e")
             event = (await pings.response()).events[0].event
             record = read_record(await client.schema(event.schema_id), event.payload)
         assert record["Text__c"] == "p"

@@ -8,7 +8,7 @@ import grpc
 
 from fakturo.cli.sandbox.metadata import Field
 from fakturo.producers.salesforce.pubsub_api import pubsub_api_pb2 as pb
-from tests.cli.sandbox.bus_asking import insert
+from tests.cli.sandbox.bus_asking import insert, listening
 from tests.cli.sandbox.bus_world import ALL, running, small_org
 
 
@@ -32,10 +32,7 @@ async def test_a_topic_of_one_object_has_a_schema_and_a_topic_of_several_has_non
 
 
 async def test_an_event_arrives_and_is_decoded_with_its_own_schema_though_a_field_came_in_mid_stream() -> None:
-    org = small_org()
-    async with running(org) as (_, client):
-        stream = client.subscribe()
-        await stream.earliest(100)
+    async with listening(0, credit=100) as (org, _, stream):
         insert(org)
         org.add_field("Account", Field(name="Extra__c", type="string", length=10))
         insert(org)
@@ -50,8 +47,7 @@ async def test_credit_is_added_up_to_a_hundred_and_pending_says_what_is_left() -
     insert(org)
     async with running(org) as (_, client):
         insert(org, 250)
-        stream = client.subscribe()
-        await stream.earliest(60)
+        stream = await client.earliest(60)
         await stream.fetch(70)
         got, pending = 0, 100
         while got < 100:
@@ -66,11 +62,7 @@ async def test_credit_is_added_up_to_a_hundred_and_pending_says_what_is_left() -
 
 
 async def test_no_response_has_more_than_a_hundred_events_and_none_is_lost_or_repeated() -> None:
-    org = small_org()
-    async with running(org) as (_, client):
-        insert(org, 555)
-        stream = client.subscribe()
-        await stream.earliest(100)
+    async with listening(555, credit=100) as (*_, stream):
         names: list[Any] = []
         while len(names) < 555:
             events = await stream.events(min(100, 555 - len(names)))
@@ -80,15 +72,11 @@ async def test_no_response_has_more_than_a_hundred_events_and_none_is_lost_or_re
 
 
 async def test_latest_begins_with_what_comes_custom_after_an_id_earliest_with_all() -> None:
-    org = small_org()
-    async with running(org) as (_, client):
-        insert(org, 3)
-        first = client.subscribe()
-        await first.earliest(10)
+    async with listening(3, credit=10) as (org, client, first):
         ids = [event.replay_id for event in await first.events(3)]
-        latest, custom = client.subscribe(), client.subscribe()
+        latest = client.subscribe()
         await latest.fetch(10)
-        await custom.custom(ids[0])
+        custom = await client.after(ids[0])
         assert [event.body["Name"] for event in await custom.events(2)] == ["1", "2"]
         await asyncio.sleep(0.05)
         insert(org, 1, "OrderItem")
@@ -103,8 +91,7 @@ async def test_a_channel_of_some_objects_gives_those_alone() -> None:
             insert(org, 2)
             insert(org, 1, "OrderItem")
         for topic in ("/data/OrderItemChangeEvent", "/data/Sales__chn"):
-            stream = client.subscribe(topic)
-            await stream.earliest(100)
+            stream = await client.earliest(100, topic)
             assert {event.header["entityName"] for event in await stream.events(3)} == {"OrderItem"}
 
 
@@ -120,30 +107,19 @@ async def test_an_idle_stream_with_credit_gets_an_empty_response_whose_id_can_be
         assert first.latest_replay_id
         assert first.latest_replay_id != second.latest_replay_id  # the bus is shared and moves on
         insert(org, 1, "OrderItem")
-        later = client.subscribe()
-        await later.custom(first.latest_replay_id)
+        later = await client.after(first.latest_replay_id)
         assert [event.header["entityName"] for event in await later.events(1)] == ["OrderItem"]
 
 
 async def test_a_stream_without_credit_is_closed_after_a_while() -> None:
-    org = small_org()
-    org.faults.apply({"idle_close_seconds": 0.1})
-    async with running(org) as (_, client):
-        insert(org, 2)
-        stream = client.subscribe()
-        await stream.earliest(2)
+    async with listening(2, credit=2, faults={"idle_close_seconds": 0.1}) as (*_, stream):
         await stream.events(2)
         assert await stream.ends()
         assert await stream.call.code() == grpc.StatusCode.OK
 
 
 async def test_credit_in_time_keeps_a_stream_open() -> None:
-    org = small_org()
-    org.faults.apply({"idle_close_seconds": 0.3})
-    async with running(org) as (_, client):
-        insert(org, 4)
-        stream = client.subscribe()
-        await stream.earliest(1)
+    async with listening(4, credit=1, faults={"idle_close_seconds": 0.3}) as (*_, stream):
         for _ in range(3):
             await stream.events(1)
             await asyncio.sleep(0.15)
@@ -152,11 +128,7 @@ async def test_credit_in_time_keeps_a_stream_open() -> None:
 
 
 async def test_the_first_request_alone_says_where_to_begin_and_the_topic_may_be_left_out_later() -> None:
-    org = small_org()
-    async with running(org) as (_, client):
-        insert(org, 3)
-        stream = client.subscribe()
-        await stream.earliest(1)
+    async with listening(3, credit=1) as (*_, stream):
         await stream.events(1)
         await stream.fetch(5, topic_name="", replay_preset=pb.CUSTOM, replay_id=b"nonsense")
         assert [event.body["Name"] for event in await stream.events(2)] == ["1", "2"]
@@ -165,20 +137,14 @@ async def test_the_first_request_alone_says_where_to_begin_and_the_topic_may_be_
 async def test_two_subscribers_each_get_everything() -> None:
     org = small_org()
     async with running(org) as (_, client):
-        streams = [client.subscribe(), client.subscribe()]
-        for stream in streams:
-            await stream.earliest(100)
+        streams = [await client.earliest(100), await client.earliest(100)]
         insert(org, 10)
         for stream in streams:
             assert len(await stream.events(10)) == 10
 
 
 async def test_a_client_that_is_done_sending_gets_what_it_asked_for_and_the_stream_ends() -> None:
-    org = small_org()
-    async with running(org) as (_, client):
-        insert(org, 3)
-        stream = client.subscribe()
-        await stream.earliest(2)
+    async with listening(3, credit=2) as (*_, stream):
         await stream.call.done_writing()
         await stream.events(2)
         assert await stream.ends()
