@@ -109,13 +109,16 @@ class Fold:
             if earliest.setdefault(key, quarter) > quarter:
                 earliest[key] = quarter
         return [
-            (account_id, meter_id, _EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS))
-            for (account_id, meter_id), quarter in sorted(earliest.items())
+            (account_id, meter_id, _quarter_at(quarter)) for (account_id, meter_id), quarter in sorted(earliest.items())
         ]
+
+    def quarters(self) -> set[tuple[str, int, datetime]]:
+        """Return (account, meter, quarter) of all that was touched."""
+        return {(account_id, meter_id, _quarter_at(quarter)) for account_id, meter_id, quarter, _ in self.totals}
 
     def months(self) -> list[int]:
         """Return the months (partitions.month_of) touched, sorted."""
-        return sorted({month_of(_EPOCH + timedelta(seconds=key[2] * QUARTER_SECONDS)) for key in self.totals})
+        return sorted({month_of(_quarter_at(key[2])) for key in self.totals})
 
 
 @lru_cache(maxsize=10_000)

@@ -10,7 +10,7 @@ Bounded   `RERATED_EVENTS_MAX` events a call, to the end of a quarter of an hour
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 import msgspec
@@ -174,11 +174,7 @@ class _Again:
             await ensure_partitions(tx.driver, self.fold.months())
             await store.add_rollups(tx.driver, self.fold.columns())
         await self.aside.save(tx)
-        touched = [
-            (account_id, meter_id, datetime.fromtimestamp(quarter * _QUARTER.seconds, UTC))
-            for account_id, meter_id, quarter, _ in self.fold.totals
-        ]
-        quarters = rerate_store.quarters_of(touched, before)
+        quarters = sorted(self.fold.quarters().union(before))
         if quarters:
             await late_store.queue_revisions(tx.driver, quarters)
             await store.mark_dirty(tx.driver, sorted({(account_id, meter_id) for account_id, meter_id, _ in quarters}))

@@ -3,7 +3,6 @@
 Place     rerate -> [this] -> Postgres `usage.rerate_request`, `usage.rollup`, `usage.revision_due`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,8 +111,3 @@ async def queue_stated(driver: asyncpg.Connection, account_id: str, from_at: dat
         from_at,
         until_at,
     )
-
-
-def quarters_of(keys: Sequence[tuple[str, int, datetime]], more: Sequence[Quarter]) -> list[Quarter]:
-    """Return both together, sorted, each once."""
-    return sorted({*keys, *more})
