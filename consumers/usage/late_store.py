@@ -135,16 +135,6 @@ async def forget_problems(driver: asyncpg.Connection, quarters: Sequence[Quarter
         )
 
 
-async def forget_waiting(driver: asyncpg.Connection, account_id: str, meter_ids: Sequence[int]) -> None:
-    """Delete what waits for a tick of meters whose totals are taken anew."""
-    for table in ("late_rollup", "retotal_due"):
-        await driver.execute(
-            f"DELETE FROM usage.{table} WHERE account_id = $1 AND meter_id = ANY($2::int[])",  # noqa: S608 - constants
-            account_id,
-            list(meter_ids),
-        )
-
-
 def earliest(quarters: Iterable[Quarter]) -> list[Quarter]:
     """Return the first quarter of each account and meter, sorted: from where on its totals changed."""
     first: dict[tuple[str, int], datetime] = {}

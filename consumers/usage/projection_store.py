@@ -4,8 +4,8 @@ Place     projection -> [this] -> Postgres schema `usage`. The caller holds the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
 import asyncpg
 import msgspec
@@ -21,11 +21,15 @@ __all__ = ["meters"]
 
 @dataclass(frozen=True, slots=True)
 class ProjectedAccount:
-    """An account in the book; `content` is None while only a subscription of it has arrived."""
+    """An account in the book; `content` is None while only a subscription of it has arrived.
+
+    `totalled_from` says of each meter that it ever had from when on all stored events are in the totals.
+    """
 
     content: AccountChanged | None
     meter_ids: tuple[int, ...]
     raw_types: tuple[str, ...] = ()
+    totalled_from: Mapping[int, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +158,19 @@ async def load_accounts(driver: asyncpg.Connection, account_ids: Sequence[str]) 
         "SELECT account_id, content, meter_ids, raw_types FROM usage.account WHERE account_id = ANY($1::text[])",
         list(account_ids),
     )
+    totalled: dict[str, dict[int, datetime]] = {}
+    for row in await driver.fetch(
+        "SELECT account_id, meter_id, totalled_from_at FROM usage.account_meter WHERE account_id = ANY($1::text[])",
+        list(account_ids),
+    ):
+        from_at = row["totalled_from_at"].replace(tzinfo=UTC)  # the driver gives -infinity without a zone
+        totalled.setdefault(row["account_id"], {})[row["meter_id"]] = from_at
     return {
         row["account_id"]: ProjectedAccount(
             msgspec.json.decode(row["content"], type=AccountChanged) if row["content"] else None,
             tuple(row["meter_ids"]),
             tuple(row["raw_types"]),
+            totalled.get(row["account_id"], {}),
         )
         for row in rows
     }
@@ -232,8 +244,25 @@ async def mark_raw(driver: asyncpg.Connection, events: Sequence[StoredEvent]) ->
     )
 
 
-async def forget_rollups(driver: asyncpg.Connection, account_id: str, meter_ids: Sequence[int]) -> None:
-    """Delete totals of meters that the account had before, lost, and has again: they are taken anew."""
-    await driver.execute(
-        "DELETE FROM usage.rollup WHERE account_id = $1 AND meter_id = ANY($2::int[])", account_id, list(meter_ids)
+async def forget_totals(
+    driver: asyncpg.Connection, account_id: str, meter_id: int, from_at: datetime, until_at: datetime
+) -> None:
+    """Delete a meter's totals of [from_at, until_at), those that wait for a tick too: they are taken anew."""
+    for table in ("rollup", "late_rollup", "retotal_due"):
+        await driver.execute(
+            f"DELETE FROM usage.{table} WHERE account_id = $1 AND meter_id = $2 "  # noqa: S608 - constants
+            "AND bucket_start_at >= $3 AND bucket_start_at < $4",
+            account_id,
+            meter_id,
+            from_at,
+            until_at,
+        )
+
+
+async def save_totalled_from(driver: asyncpg.Connection, rows: Sequence[tuple[str, int, datetime]]) -> None:
+    """Note (account, meter, from when on all stored events are in its totals)."""
+    await driver.executemany(
+        "INSERT INTO usage.account_meter (account_id, meter_id, totalled_from_at) VALUES ($1, $2, $3) "
+        "ON CONFLICT (account_id, meter_id) DO UPDATE SET totalled_from_at = excluded.totalled_from_at",
+        rows,
     )

@@ -417,6 +417,7 @@ NOT_COMPARED: dict[str, str] = {
         ),
         INPUT,
     ),
+    "usage.account_meter": "how much a new meter had to read: contracts of one batch are new together",
     **dict.fromkeys(
         ("usage.segment", "usage.segment_merged", "usage.identity", "usage.identity_collision"),
         "which events share a segment is as the batches fell; the events themselves are compared (books.EVENTS)",
