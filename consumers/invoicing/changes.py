@@ -102,13 +102,20 @@ class Changes:
         return subscription.account
 
     async def _revise(self, statement: UsageRated, news: News, tx: Transaction) -> None:
-        """Keep a revised final statement; look at its period again where that was billed."""
+        """Keep a final statement that was said anew, or late; look at its period again where that was billed.
+
+        One that was passed over is billed: the service began earlier than was known.
+        """
         await statement_store.save_statements(tx.driver, [(statement, news.recorded_at)])
-        billed = await corrections_store.billed_periods(tx.driver, [statement.subscription_item])
-        for period in billed.get(statement.subscription_item, ()):
-            if period.start_at == statement.period.start:
-                row = CorrectionRow(item=statement.subscription_item, period=period, known_at=news.known_at)
-                await corrections_store.mark(tx.driver, [row])
+        name = statement.subscription_item
+        period = Period(start_at=statement.period.start, end_at=statement.period.end)
+        billed = await corrections_store.billed_periods(tx.driver, [name])
+        found = [one for one in billed.get(name, ()) if one.start_at == period.start_at]
+        if not found and await corrections_store.passed_over(tx.driver, [(name, period)]):
+            found = [period]
+        if found:
+            rows = [CorrectionRow(item=name, period=one, known_at=news.known_at) for one in found]
+            await corrections_store.mark(tx.driver, rows)
 
     async def _watch(self, statement: UsageRated, news: News, tx: Transaction) -> None:
         """Keep the running statement of a period that is still to be billed; see whether it reaches its threshold."""

@@ -180,6 +180,24 @@ async def billed_periods(driver: asyncpg.Connection, items: Iterable[str]) -> di
     return found
 
 
+async def passed_over(driver: asyncpg.Connection, periods: Sequence[tuple[str, Period]]) -> set[tuple[str, datetime]]:
+    """Return item and start of those of `periods` that lie behind what was billed of the item, and were not billed.
+
+    The pointer of an item does not move past a period that has no statement, so their service began earlier than was
+    known when the later ones were billed.
+    """
+    rows = await driver.fetch(
+        "SELECT p.item, p.start_at FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) "
+        "AS p(item, start_at, end_at) JOIN invoicing.subscription_item i ON i.subscription_item = p.item "
+        "AND i.billed_until_at >= p.end_at WHERE NOT EXISTS (SELECT FROM invoicing.billed_period b "
+        "WHERE b.subscription_item = p.item AND b.period_start_at = p.start_at)",
+        [item for item, _ in periods],
+        [period.start_at for _, period in periods],
+        [period.end_at for _, period in periods],
+    )
+    return {(row["item"], row["start_at"]) for row in rows}
+
+
 async def find_billed(driver: asyncpg.Connection, entries: Iterable[Entry]) -> dict[tuple[str, datetime], Billed]:
     """Return what was billed of each entry; absent where nothing was."""
     keys = sorted({entry.key for entry in entries})

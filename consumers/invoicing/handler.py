@@ -30,6 +30,7 @@ from fakturo.consumers.invoicing.groups import DueGroup
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.engine.periods import Period
 from fakturo.schemas import topics
 from fakturo.schemas.codec import decode_event
 from fakturo.schemas.envelope import Event
@@ -84,7 +85,7 @@ class InvoicingAgent:
         await receivables.apply([record for record in batch if record.topic == topics.LEDGER.name], tx)
         news: list[News] = []
         running: list[News] = []
-        finals: list[tuple[UsageRated, datetime]] = []
+        finals: list[News] = []
         for record in batch:
             event = None if record.topic in ANSWERED else _read(record, tx)
             if event is None:
@@ -96,14 +97,14 @@ class InvoicingAgent:
                 case Subscription() as subscription:
                     news.append((record, news_store.SUBSCRIPTION, subscription, recorded_at))
                 case UsageRated(final=True, revision=1) as statement:
-                    finals.append((statement, recorded_at))
+                    finals.append((record, news_store.STATEMENT, statement, recorded_at))
                 case UsageRated() as statement:
                     kind = news_store.STATEMENT if statement.final else news_store.RUNNING
                     (news if statement.final else running).append((record, kind, statement, recorded_at))
                 case _:
                     pass  # nothing that is billed
         if finals:
-            await statement_store.save_statements(tx.driver, finals)
+            news += await _stated_late(finals, tx)
         if running:
             news += await _watched(running, tx)
         if news:
@@ -162,7 +163,8 @@ class InvoicingAgent:
             return
         await self._issue(bills, at, tx)
         regular = [entry for group in groups for entry in group.regular]
-        await corrections_store.save_billed_periods(tx.driver, regular)
+        whole = [entry for group in groups for entry in group.entries if entry.is_next or not entry.running]
+        await corrections_store.save_billed_periods(tx.driver, whole)
         await corrections_store.drop(tx.driver, (entry.key for group in groups for entry in group.entries))
         await self._changes.move(
             [entry.row for entry in regular], {entry.row.key: entry.period.end_at for entry in regular}, tx
@@ -183,6 +185,15 @@ class InvoicingAgent:
             return False
         await self._issue(found, at, tx)
         return True
+
+
+async def _stated_late(finals: Sequence[News], tx: Transaction) -> list[News]:
+    """Keep first final statements; return those of periods that were passed over when they were not known."""
+    found = [(one, one[2]) for one in finals if isinstance(one[2], UsageRated)]
+    await statement_store.save_statements(tx.driver, [(statement, one[3]) for one, statement in found])
+    periods = [(one.subscription_item, Period(start_at=one.period.start, end_at=one.period.end)) for _, one in found]
+    late = await corrections_store.passed_over(tx.driver, periods)
+    return [one for one, statement in found if (statement.subscription_item, statement.period.start) in late]
 
 
 async def _watched(running: Sequence[News], tx: Transaction) -> list[News]:
