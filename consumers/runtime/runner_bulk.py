@@ -188,7 +188,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         return Slice(topic=place[0], partition=place[1], start_offset=start, end_offset=end, records=records)
 
     async def _act(self, applied: Applied) -> None:
-        for gap in applied.gaps:
+        for gap in applied.gaps if self._is_seated else ():  # else nothing is fetched, and the cursors are asked anew
             log.warning("fetches again", reason=str(gap))
             self._generation += 1  # what was fetched ahead goes too
             self._seek((gap.topic, gap.partition))

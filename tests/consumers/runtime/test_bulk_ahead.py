@@ -40,6 +40,9 @@ class FakeConsumer:
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(TOPIC, 0)}
 
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
     async def position(self, partition: TopicPartition) -> int:
         return self.at
 
@@ -138,3 +141,26 @@ async def test_what_was_fetched_of_a_partition_that_stopped_meanwhile_is_not_app
     await runner._round()
     await runner._drop_ahead()
     assert feed.applied == [(0, 3, [0, 1, 2])]
+
+
+async def test_a_gap_found_while_partitions_are_being_assigned_leaves_the_worker_seated(feed: FakeFeed) -> None:
+    """The batch in flight began under the assignment before; what it meets must not undo the new one."""
+    runner = runner_of(feed, 30)
+    await rounds(runner, 3)
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def cursors_of(places: object, starts: object) -> dict[tuple[str, int], int]:
+        asked.set()
+        await may_answer.wait()
+        return {PLACE: 3}
+
+    feed.cursors_of = cursors_of  # type: ignore[attr-defined]
+    feed.health.assigned = lambda count: None
+    runner.on_partitions_revoked([TopicPartition(TOPIC, 0)])
+    seating = asyncio.create_task(runner.on_partitions_assigned([TopicPartition(TOPIC, 0)]))
+    await asked.wait()
+    await runner._act(Applied(gaps=[GapError(TOPIC, 0, 3, 6)]))
+    may_answer.set()
+    await seating
+    await rounds(runner, 30)
+    assert runner._is_seated
