@@ -47,10 +47,10 @@ async def contracts_version(driver: asyncpg.Connection) -> int:
     return int(await driver.fetchval("SELECT version FROM usage.contracts_version"))
 
 
-async def subjects_changed_since(driver: asyncpg.Connection, version: int) -> list[str]:
-    """Return the subjects whose account has changed after `version`."""
-    rows = await driver.fetch("SELECT account_id, salesforce_id FROM usage.account WHERE version > $1", version)
-    return [subject for row in rows for subject in row if subject is not None]
+async def accounts_changed_since(driver: asyncpg.Connection, version: int) -> set[str]:
+    """Return the accounts that have changed after `version`."""
+    rows = await driver.fetch("SELECT account_id FROM usage.account WHERE version > $1", version)
+    return {row["account_id"] for row in rows}
 
 
 async def find_accounts(driver: asyncpg.Connection, subjects: Sequence[str]) -> list[FoundAccount]:

@@ -97,8 +97,8 @@ class AccountDirectory:
         if version == self.version:
             return
         if self.known:
-            for subject in await account_store.subjects_changed_since(driver, self.version):
-                self.known.pop(subject, None)
+            changed = await account_store.accounts_changed_since(driver, self.version)
+            self.known = {subject: one for subject, one in self.known.items() if one.account_id not in changed}
         self.version = version
 
     async def load(self, driver: asyncpg.Connection, subjects: Iterable[str]) -> None:

@@ -146,6 +146,7 @@ def _newest(changes: Sequence[Change]) -> _Newest:
     newest = _Newest()
     for record, data in changes:
         if isinstance(data, AccountChanged):
+            newest.accounts.pop(data.account, None)  # in order of the last word: who named a Salesforce id last has it
             newest.accounts[data.account] = (record, data)
         else:
             newest.subscriptions[data.subscription_id] = (record, data)

@@ -64,11 +64,13 @@ async def next_version(driver: asyncpg.Connection) -> int:
 
 
 async def save_accounts(driver: asyncpg.Connection, accounts: Sequence[AccountChanged], version: int) -> None:
-    """Save accounts; a Salesforce id belongs to the account that named it last."""
+    """Save accounts, as they came; a Salesforce id belongs to the account that named it last."""
     if not accounts:
         return
+    owners = {row.salesforce_id: row.account for row in accounts}
     rows = sorted(accounts, key=lambda account: account.account)
-    ids, salesforce_ids = [row.account for row in rows], [row.salesforce_id for row in rows]
+    ids = [row.account for row in rows]
+    salesforce_ids = [row.salesforce_id if owners[row.salesforce_id] == row.account else None for row in rows]
     await driver.execute(
         "UPDATE usage.account SET salesforce_id = NULL, version = $3 FROM unnest($1::text[], $2::text[]) "
         "AS new(account_id, salesforce_id) WHERE account.salesforce_id = new.salesforce_id "

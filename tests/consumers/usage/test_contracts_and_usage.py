@@ -236,3 +236,24 @@ async def test_a_rolled_back_batch_leaves_nothing_in_the_workers_memory(desk: De
     await desk.agent.handle([desk.contract(account()), desk.contract(subscription(item("calls"))), desk.usage("1")], tx)
     await opened.rollback()
     assert (await desk.hand_in(desk.usage("1"))).outcomes["billing.usage", "parked"] == 1
+
+
+async def test_a_worker_knows_an_account_no_more_by_the_salesforce_id_that_it_had(desk: Desk) -> None:
+    """As one that was started since: usage under the old id waits for an account that has it."""
+    await desk.sign(account(), subscription(item("calls")))
+    await desk.hand_in(desk.usage("1", subject=SALESFORCE_ID))
+    await desk.sign(account(salesforce_id="001NY0000000009YAA"))
+    tx = await desk.hand_in(desk.usage("2", subject=SALESFORCE_ID), desk.usage("3", subject="001NY0000000009YAA"))
+    assert tx.outcomes["billing.usage", "parked"] == 1
+    assert await desk.stored() == ["1", "3"]
+    assert await desk.parked() == [SALESFORCE_ID]
+
+
+@pytest.mark.parametrize("batches", [[["A", "B", "A"]], [["A"], ["B"], ["A"]], [["A", "B"], ["A"]]])
+async def test_a_salesforce_id_is_that_of_the_account_that_named_it_last_wherever_a_batch_ends(
+    desk: Desk, batches: list[list[str]]
+) -> None:
+    for names in batches:
+        await desk.sign(*(account(name) for name in names))
+    rows = await desk.connection.fetch("SELECT account_id, salesforce_id FROM usage.account ORDER BY account_id")
+    assert [tuple(row) for row in rows] == [("A", SALESFORCE_ID), ("B", None)]
