@@ -54,12 +54,13 @@ async def _find(driver: asyncpg.Connection, segment_of: Mapping[Identity, int]) 
     wanted: dict[int, set[Identity]] = {}
     for identity, segment in segment_of.items():
         wanted.setdefault(segment, set()).add(identity)
-    found, kept = Found(), set()
-    async for segment, content in segment_store.contents(driver, wanted):
-        kept.add(segment)
+    found, kept = Found(), set[int]()
+    async for segments, content in segment_store.contents(driver, wanted):
+        kept |= segments
+        here = set[Identity]().union(*(wanted[one] for one in segments))
         for event in unpack(content):
             identity = (event.source, event.id)
-            if identity in wanted[segment]:
+            if identity in here:
                 found.events[identity] = event
     for segment in wanted.keys() - kept:
         found.gone |= wanted[segment]

@@ -98,18 +98,23 @@ def _row(one: Segment) -> tuple[date, int, int, int, int, int, datetime, datetim
     )
 
 
-async def contents(driver: asyncpg.Connection, segment_ids: Collection[int]) -> AsyncIterator[tuple[int, bytes]]:
-    """Yield (id as asked, content) of those that are still kept; a merged one gives each that took its place."""
-    asked = sorted(segment_ids)
-    for start in range(0, len(asked), SEGMENTS_AHEAD):
-        part = asked[start : start + SEGMENTS_AHEAD]
-        missing = set(part)
-        for row in await _read(driver, part):
-            missing.discard(row["segment_id"])
-            yield row["segment_id"], row["content"]
+async def contents(driver: asyncpg.Connection, segment_ids: Collection[int]) -> AsyncIterator[tuple[set[int], bytes]]:
+    """Yield (ids as asked, content) of those that are still kept, each content once.
+
+    What was merged is in the segments that took its place; many that were merged together share these.
+    """
+    asked_as = {one: {one} for one in segment_ids}
+    while asked_as:
+        missing, ordered = set(asked_as), sorted(asked_as)
+        for start in range(0, len(ordered), SEGMENTS_AHEAD):
+            for row in await _read(driver, ordered[start : start + SEGMENTS_AHEAD]):
+                missing.discard(row["segment_id"])
+                yield asked_as[row["segment_id"]], row["content"]
+        following: dict[int, set[int]] = {}
         for merged, into in (await _merged(driver, missing)).items():
-            async for _, content in contents(driver, into):
-                yield merged, content
+            for one in into:
+                following.setdefault(one, set()).update(asked_as[merged])
+        asked_as = following
 
 
 async def _read(driver: asyncpg.Connection, segment_ids: Sequence[int]) -> list[asyncpg.Record]:

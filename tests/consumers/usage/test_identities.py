@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from fakturo.consumers.runtime.isolation import handle_isolated
-from fakturo.consumers.usage import identities
+from fakturo.consumers.usage import identities, segment_store
 from fakturo.consumers.usage.event_store import find_events, stored_events
 from fakturo.consumers.usage.handler import UsageAgent
 from tests.consumers.usage.conftest import (
@@ -162,11 +162,15 @@ async def test_a_repeat_of_an_event_whose_segment_is_kept_no_more_is_a_repeat(de
 
 
 async def test_one_event_that_the_database_refuses_costs_a_bisection_and_the_others_are_counted(desk: Desk) -> None:
-    by_region = item("calls", BY_REGION)
-    await desk.sign(account(), subscription(by_region))
-    too_long = Random(1).randbytes(4000).hex()  # no index of Postgres holds it, and it does not compress
+    await desk.sign(account(), subscription(item("calls", BY_REGION)))
+    await desk.connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'numeric_value_out_of_range'; END $$; "
+        "CREATE TRIGGER refuse BEFORE INSERT ON usage.rollup FOR EACH ROW "
+        "WHEN (NEW.dimensions LIKE '%poison%') EXECUTE FUNCTION refuse()"
+    )
     records = [desk.usage(str(number), data={"region": "eu"}) for number in range(64)]
-    records[40] = desk.usage("poison", data={"region": too_long})
+    records[40] = desk.usage("poison", data={"region": "poison"})
     calls = 0
     handle = desk.agent.handle
 
@@ -201,6 +205,20 @@ async def test_small_segments_are_merged_and_everything_is_found_as_before(desk:
     assert reasons(await desk.hand_in(desk.usage("7", "2026-02-09T00:00:00Z"))) == ["identity_conflict"]
     found = await find_events(desk.connection, [("meter/1", str(number)) for number in range(100)])
     assert len(found) == 100
+
+
+async def test_what_took_the_place_of_many_segments_is_read_once_for_all_of_them(desk: Desk) -> None:
+    """A day is sent again: 40 small segments became one, which need not be read forty times."""
+    await desk.sign(account(), subscription(item("calls")))
+    for number in range(40):
+        await desk.hand_in(desk.usage(str(number)))
+    came_in = await identities.known_segments(
+        desk.connection, [identities.fingerprint("meter/1", str(number)) for number in range(40)]
+    )
+    await desk.flush()
+    found = [asked async for asked, _ in segment_store.contents(desk.connection, set(came_in.values()))]
+    assert found == [set(came_in.values())]
+    assert len(found[0]) == 40
 
 
 async def test_a_quarter_of_an_hour_is_read_back_without_what_lies_around_it(desk: Desk) -> None:
