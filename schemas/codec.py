@@ -98,6 +98,9 @@ def _binary_attributes(headers: Headers) -> dict[str, str]:
 
 def _from_binary(attributes: Mapping[str, str], value: bytes) -> Event[msgspec.Raw]:
     known = {name: text for name, text in attributes.items() if name in Event.__struct_fields__}
+    for name, text in known.items():
+        if "\0" in text:
+            raise SchemaError(Reason.UNKNOWN_SHAPE, "it holds the character NUL, which cannot be stored", f"$.{name}")
     try:
         envelope = msgspec.convert({**known, "data": msgspec.Raw(value)}, Event[msgspec.Raw], strict=False)
     except msgspec.ValidationError as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.usage.event_store import Identity
-from fakturo.consumers.usage.reading import FINGERPRINT_BYTES, UsageEvent, usage_event_of
+from fakturo.consumers.usage.reading import FINGERPRINT_BYTES, UsageEvent, must_be_short, usage_event_of
 from fakturo.schemas.codec import decode_data, decode_envelope, encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from fakturo.schemas.envelope import Event
@@ -69,7 +69,8 @@ def read_correction(record: Record) -> Correction:
     """Return the correction that `record` holds.
 
     Raises:
-        SchemaError: it is no correction, names no event, or its replacement is no usage event.
+        SchemaError: it is no correction, names no event, its identity or that of the event is too long, or its
+            replacement is no usage event.
     """
     envelope = decode_envelope(record.value, record.headers)
     if envelope.type != USAGE_CORRECTED:
@@ -82,6 +83,8 @@ def read_correction(record: Record) -> Correction:
         if not getattr(data.corrects, name):
             text = f"{name} of the event to correct is empty: name the source and the id that it was sent with"
             raise SchemaError(Reason.UNKNOWN_SHAPE, text, f"$.data.corrects.{name}")
+    must_be_short("source and id", envelope.source + envelope.id, "$.id")
+    must_be_short("source and id", data.corrects.source + data.corrects.id, "$.data.corrects.id")
     is_void = bytes(data.replacement).strip() == b"null"
     return Correction(
         record=record,

@@ -14,11 +14,16 @@ from typing import Any
 import msgspec
 
 from fakturo.consumers.usage.partitions import month_of
+from fakturo.engine.errors import MeterError
 from fakturo.schemas.codec import encode
+from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 
 QUARTER_SECONDS = 900
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIMENSIONS_MAX = 100_000
+
+DIMENSIONS_BYTES_MAX = 2000
+"""Of a group's JSON: an index of Postgres holds no more. The database would say so too, and a batch would be halved."""
 
 NO_DIMENSIONS = "{}"
 """The dimensions of a meter that does not group."""
@@ -134,12 +139,20 @@ _texts: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
 
 
 def dimensions_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    """Return the canonical JSON object of a group: {"origin":"JFK"}; {} without groups."""
+    """Return the canonical JSON object of a group: {"origin":"JFK"}; {} without groups.
+
+    Raises:
+        MeterError: it has more than `DIMENSIONS_BYTES_MAX` bytes.
+    """
     text = _texts.get((names, values))
     if text is None:
+        encoded = encode(dict(zip(names, values, strict=True)))
+        if len(encoded) > DIMENSIONS_BYTES_MAX:
+            problem = f"{', '.join(names)} have {len(encoded)} bytes, at most {DIMENSIONS_BYTES_MAX} can be grouped by"
+            raise MeterError(Reason.UNKNOWN_SHAPE, problem, f"data.{names[0]}")
         if len(_texts) > _DIMENSIONS_MAX:
             _texts.clear()
-        text = _texts[names, values] = encode(dict(zip(names, values, strict=True))).decode()
+        text = _texts[names, values] = encoded.decode()
     return text
 
 

@@ -8,8 +8,10 @@ Fast      an event in structured mode is decoded at once, its data too; what tha
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -26,9 +28,13 @@ from fakturo.schemas.events.usage import RERATE_REQUESTED, USAGE_CORRECTED
 FINGERPRINT_BYTES = 16
 """Of the payload of a correction."""
 IDENTITY_BYTES_MAX = 2000
-"""Of source and id together: more cannot be found by in an index of Postgres."""
-AHEAD_MAX = 200_000
-"""What is read ahead and never asked for (ticks, records of a partition that was lost) is forgotten beyond this."""
+"""Of source and id together, and of the subject: more cannot be found by in an index of Postgres."""
+NESTING_MAX = 100
+"""Of the data's levels. The decoder's own limit is what its caller has left of the stack: what one part of Fakturo
+reads, another might not."""
+AHEAD_MAX = 100_000
+"""So much is kept of what was read ahead, more than two batches; what of it is never asked for (records of a partition
+that was lost) goes first."""
 
 _decode = msgspec.json.Decoder(Event[dict[str, Any]]).decode
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
@@ -60,37 +66,28 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False):
 class Reader:
     """Reads records, ahead if it can."""
 
-    ahead: dict[tuple[int, int], tuple[Record, UsageEvent | SchemaError | IsRequest | IsCorrection]] = field(
-        default_factory=dict
-    )
+    ahead: dict[tuple[int, int], UsageEvent] = field(default_factory=dict)
 
     def read_ahead(self, records: Iterable[Record]) -> None:
-        """Read records of the usage topic that `read` will be asked for."""
+        """Read records of the usage topic that `read` will be asked for; of what is no usage `read` says so."""
         ahead = self.ahead
-        if len(ahead) > AHEAD_MAX:
-            ahead.clear()
         for record in records:
-            try:
-                ahead[record.partition, record.offset] = record, read_usage(record)
-            except (SchemaError, IsRequest, IsCorrection) as error:
-                ahead[record.partition, record.offset] = record, error
+            with suppress(SchemaError, IsRequest, IsCorrection):
+                ahead[record.partition, record.offset] = read_usage(record)
+        for oldest in list(islice(ahead, max(len(ahead) - AHEAD_MAX, 0))):
+            del ahead[oldest]
 
     def read(self, record: Record) -> UsageEvent:
         """Return the event that `record` holds. Raises as `read_usage`."""
         found = self.ahead.pop((record.partition, record.offset), None)
-        if found is None or found[0] is not record:
-            return read_usage(record)
-        if isinstance(found[1], Exception):
-            raise found[1]
-        return found[1]
+        return read_usage(record) if found is None or found.record is not record else found
 
 
 def read_usage(record: Record) -> UsageEvent:
     """Return the event that `record` holds.
 
     Raises:
-        IsRequest: it asks for a re-rating.
-        SchemaError: no CloudEvent, no subject, no time, data that is no object, an identity that is too long.
+        SchemaError: no CloudEvent, no subject, no time, data that is no object or too deep, ids too long.
         IsRequest: it asks for a re-rating.
         IsCorrection: it corrects usage.
     """
@@ -140,7 +137,7 @@ def usage_event_of(envelope: Event[msgspec.Raw], record: Record) -> UsageEvent:
     """Return the event that `envelope` holds, which came with `record`.
 
     Raises:
-        SchemaError: no subject, data that is no object, an identity that is too long.
+        SchemaError: no subject, data that is no object or too deep, a subject or an identity too long.
     """
     if not envelope.subject:
         raise SchemaError(Reason.UNKNOWN_SHAPE, "subject, the account, is missing", "$.subject")
@@ -151,8 +148,28 @@ def _read(record: Record, event: Event[dict[str, Any]]) -> UsageEvent:
     source, id_, subject = event.source, event.id, event.subject
     if not subject:
         raise SchemaError(Reason.UNKNOWN_SHAPE, "subject, the account, is missing", "$.subject")
-    if (len(source) + len(id_)) * 4 > IDENTITY_BYTES_MAX and len((source + id_).encode()) > IDENTITY_BYTES_MAX:
-        text = f"source and id have more than {IDENTITY_BYTES_MAX} bytes; nothing so long can be found again"
-        raise SchemaError(Reason.UNKNOWN_SHAPE, text, "$.id")
+    must_be_short("source and id", source + id_, "$.id")
+    must_be_short("subject", subject, "$.subject")
+    value = record.value or b""
+    if value.count(b"{") + value.count(b"[") > NESTING_MAX and _is_too_deep(event.data):
+        raise SchemaError(Reason.UNKNOWN_SHAPE, f"data has more than {NESTING_MAX} levels", "$.data")
     number = identities.fingerprint(source, id_)
     return UsageEvent(record, source, id_, event.type, subject, utc(event.time), event.data, number)
+
+
+def must_be_short(what: str, text: str, path: str) -> None:
+    """Raise SchemaError if `text` is longer than what an index holds."""
+    if len(text) * 4 > IDENTITY_BYTES_MAX and len(text.encode()) > IDENTITY_BYTES_MAX:
+        problem = f"{what}: more than {IDENTITY_BYTES_MAX} bytes, and nothing so long can be found again"
+        raise SchemaError(Reason.UNKNOWN_SHAPE, problem, path)
+
+
+def _is_too_deep(data: dict[str, Any]) -> bool:
+    """Return whether objects and arrays lie deeper in each other than `NESTING_MAX`."""
+    level: list[Any] = [data]
+    for _ in range(NESTING_MAX):
+        inner = [one for found in level for one in (found.values() if isinstance(found, dict) else found)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
