@@ -40,7 +40,7 @@ class Difference:
 
 
 async def undecided(connection: asyncpg.Connection) -> list[str]:
-    """Return every table, and every column of the compared ones, of which compared.py does not say what is done."""
+    """Return every table, and every column of the compared ones, of which tables/ does not say what is done."""
     tables = {row[0] for row in await connection.fetch(_TABLES)}
     found = sorted(tables ^ {*(table.name for table in COMPARED), *NOT_COMPARED})
     for table in COMPARED:

@@ -205,7 +205,7 @@ def _released(share: float, last_at: datetime, until: datetime) -> datetime:
 
 async def _outcome(rig: Rig, connection: asyncpg.Connection, breaker: Breaker, began: float) -> Outcome:
     missing = await undecided(connection)
-    assert missing == [], f"compared.py does not say whether these are compared: {missing}"
+    assert missing == [], f"tests/storm/tables does not say whether these are compared: {missing}"
     books = rig.folder / "books"
     counts = await dump(connection, books)
     left = dict(await connection.fetchrow(_LEFT))
