@@ -45,6 +45,18 @@ class ReadsAhead(Protocol):
         """Read `records`, which `handle` is likely to be given; they may also never come, or come unread."""
 
 
+@runtime_checkable
+class StopsOnTheWay(Protocol):
+    """An agent to which it makes a difference whether time jumps: where it must, time stops between two ticks."""
+
+    async def next_stop(self, after: datetime | None, to: datetime, tx: Transaction) -> datetime | None:
+        """Return how far time goes in one step on its way from `after` (None: it has not begun) to `to`, at most `to`.
+
+        A stop is a full step: `advance` to it, then its tick is passed on. Asked again before each call of `advance`,
+        in the same transaction; None says that something else was done in it, which has to be committed first.
+        """
+
+
 class Companion(Protocol):
     """A task that runs beside an agent's runner, in its process: it works on the agent's books, never on its input."""
 

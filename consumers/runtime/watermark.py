@@ -6,16 +6,18 @@ Feedback  an input that came of the agent's own output (schemas/topics.py, `feed
           any other, but neither holds time nor must have ticked: its ticks come only after time has moved here.
 Chunks    `advance` does a bounded part and says whether more remains; only when nothing does the watermark moves and
           the tick goes on to every partition that the agent publishes to. A kill in between repeats nothing.
+Jumps     ticks that several partitions have passed coalesce. An agent for which that is not the same as one after the
+          other says where time has to stop on the way (`StopsOnTheWay`), and those who read it see it stop there.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from fakturo.consumers.runtime.agent import Agent
+from fakturo.consumers.runtime.agent import Agent, StopsOnTheWay
 from fakturo.consumers.runtime.backoff import patiently
 from fakturo.consumers.runtime.database import Database
 from fakturo.consumers.runtime.health import Health
@@ -105,18 +107,32 @@ class Timekeeper:
                 WATERMARK_TIMESTAMP.labels(name).set(stands_at.timestamp())
             if await _due(driver, name, stands_at) is None:
                 return None  # the usual answer, given without the lock
-            target = await _due(driver, name, await driver.fetchval(_LOCK, name))
+            stands_at = await driver.fetchval(_LOCK, name)
+            target = await _due(driver, name, stands_at)
             if target is None:
                 return None
             tx = Transaction(name, sql, driver, self._settings.partitions)
-            is_done = not await self.agent.advance(target.at, tx) and not await self._sweep(target.at, tx)
-            if is_done:
-                await self._pass_on(target, tx)
+            step = await self._step(stands_at, target, tx)
+            moved = step is not None and await self._take(step, tx)
             await write_out(tx)
         self._count(tx)
-        if is_done:
-            WATERMARK_TIMESTAMP.labels(name).set(target.at.timestamp())
-        return is_done
+        if step is not None and moved:
+            WATERMARK_TIMESTAMP.labels(name).set(step.at.timestamp())
+        return moved
+
+    async def _step(self, stands_at: datetime | None, target: Reached, tx: Transaction) -> Reached | None:
+        """Return how far time goes in one step; None where something had to be done first."""
+        if not isinstance(self.agent, StopsOnTheWay):
+            return target
+        at = await self.agent.next_stop(stands_at, target.at, tx)
+        return None if at is None else replace(target, at=at)
+
+    async def _take(self, step: Reached, tx: Transaction) -> bool:
+        """Do a part of what falls due at `step`; if that was the last, move time and return True."""
+        if await self.agent.advance(step.at, tx) or await self._sweep(step.at, tx):
+            return False
+        await self._pass_on(step, tx)
+        return True
 
     async def _sweep(self, to: datetime, tx: Transaction) -> bool:
         """Dead-letter what has waited too long for its reference; return whether there may be more."""

@@ -1,6 +1,6 @@
 """Corrected and voided usage: corrections are checked, bound to their event, and its counts exchanged.
 
-Place     claiming parks corrections -> `flush`, and `advance` before anything is stated -> [this: chains, exchanging]
+Place     claiming parks corrections -> `flush`, and `next_stop` before time moves -> [this: chains, exchanging]
           -> `usage.correction`, totals, what waits for the tick.
 Why later a correction may come before its event, or on another worker. Parked, and applied by one transaction that is
           alone with the contracts (no usage is being counted, no statement made), it can miss nothing, and the hot

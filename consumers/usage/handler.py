@@ -70,12 +70,16 @@ class UsageAgent:
             await self._directory.refresh(tx.driver)
             await tx.park(await self._count(usage, self._directory, tx))
 
+    async def next_stop(self, after: datetime | None, to: datetime, tx: Transaction) -> datetime | None:
+        """Apply a part of the corrections that came, or return up to where the next tick knows nothing new."""
+        if await self._corrections.apply(tx, at_tick=True):
+            return None  # what is corrected counts before anything is stated
+        return await late.next_stop(after, to, tx)
+
     async def advance(self, to: datetime, tx: Transaction) -> bool:
         """Publish final statements of a part of what is over, or to be rated again; return whether more remain."""
         if await rerate.apply(to, self._open_periods, tx):
             return True  # by itself: it holds the contracts alone
-        if await self._corrections.apply(tx, at_tick=True):
-            return True  # what is corrected or late counts before anything is stated
         if await late.apply(to, tx) or await corrected.retotal(to, tx):
             return True
         more = await self._statements.finalize(to, tx)

@@ -1,7 +1,7 @@
 """Late usage: put aside when it comes, added to the totals at the next tick, its stated periods rated again.
 
-Place     handler: claiming -> [put_aside] -> late_store; `advance` -> [apply] -> `usage.rollup`, `usage.revision_due`
-          -> statements.revise -> the next revision -> invoicing's correction.
+Place     handler: claiming -> [put_aside] -> late_store; before a tick -> [next_stop]; `advance` -> [apply] ->
+          `usage.rollup`, `usage.revision_due` -> statements.revise -> the next revision -> invoicing's correction.
 Why aside a statement made at a tick holds what was known before that tick, and nothing that another worker had read
           already: two runs of one history publish the same revisions. Totals that are put aside are additive like all
           others, so a million late events are some thousand rows, and applying them is one statement a part.
@@ -74,6 +74,16 @@ async def apply(to: datetime, tx: Transaction) -> bool:
     touched = await late_store.merge(tx.driver, to, LATE_TOTALS_MAX)
     await revise_stated(touched.quarters, tx)
     return touched.total_count == LATE_TOTALS_MAX
+
+
+async def next_stop(after: datetime | None, to: datetime, tx: Transaction) -> datetime:
+    """Return up to where nothing late or corrected came since `after`, at most `to`.
+
+    A tick there states what was over by then without what came after it, and the next one begins with that: so a jump
+    over many ticks states, revises and passes on what those ticks would have one by one.
+    """
+    known_at = await late_store.next_known_at(tx.driver, after or BEFORE_ALL_TICKS, to)
+    return to if known_at is None else known_at
 
 
 async def revise_stated(quarters: Sequence[late_store.Quarter], tx: Transaction) -> None:

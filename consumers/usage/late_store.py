@@ -63,6 +63,13 @@ SELECT account_id, meter_id, bucket_start_at, sum(parts)::bigint AS parts, bool_
         SELECT account_id, meter_id, bucket_start_at, 0, event_count <= 0 FROM merged) AS touched
  GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
+_NEXT_KNOWN = """
+SELECT least(
+    (SELECT min(known_watermark_at) FROM usage.late_rollup WHERE known_watermark_at > $1 AND known_watermark_at < $2),
+    (SELECT min(known_watermark_at) FROM usage.retotal_due WHERE known_watermark_at > $1 AND known_watermark_at < $2),
+    (SELECT min(known_watermark_at) FROM usage.rerate_request
+      WHERE NOT done AND known_watermark_at > $1 AND known_watermark_at < $2))
+"""
 _FORGET_EMPTY = """
 DELETE FROM usage.rollup r USING unnest($1::text[], $2::int[], $3::timestamptz[]) AS q(account_id, meter_id, bucket_at)
  WHERE r.account_id = q.account_id AND r.meter_id = q.meter_id AND r.bucket_start_at = q.bucket_at
@@ -103,6 +110,12 @@ async def put_aside(driver: asyncpg.Connection, known_at: datetime, columns: Rol
 async def put_columns_aside(driver: asyncpg.Connection, known_at: datetime, *columns: Sequence[object]) -> None:
     """Keep totals, one list a column, for the first tick after `known_at`."""
     await driver.execute(_PUT_ASIDE, *columns, known_at)
+
+
+async def next_known_at(driver: asyncpg.Connection, after: datetime, to: datetime) -> datetime | None:
+    """Return what time had reached, between `after` and `to`, when the oldest of what waits for a tick came."""
+    found: datetime | None = await driver.fetchval(_NEXT_KNOWN, after, to)
+    return found
 
 
 async def merge(driver: asyncpg.Connection, to: datetime, limit: int) -> Merged:

@@ -21,6 +21,7 @@ from fakturo.consumers.crm_sync.handler import CrmSyncAgent
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from fakturo.consumers.kpi.handler import KpiAgent
 from fakturo.consumers.ledger.handler import LedgerAgent
+from fakturo.consumers.runtime.agent import StopsOnTheWay
 from fakturo.consumers.runtime.isolation import handle_isolated
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
@@ -58,6 +59,7 @@ class Pipeline:
         self._waiting: dict[str, deque[Record]] = defaultdict(deque)
         self._offsets: dict[str, int] = defaultdict(int)
         self._ticked_at: dict[str, datetime] = {}
+        self._reached_at: dict[str, datetime] = {}
 
     def feed(self, topic: str, value: bytes, key: bytes | None = None) -> None:
         """Append a record to `topic`; its readers get it with the next `deliver` or `tick`."""
@@ -84,14 +86,17 @@ class Pipeline:
         await self.deliver()
 
     async def _advance(self, name: str, to: datetime) -> None:
-        more = True
+        agent, after, more = self._agents[name], self._reached_at.get(name), True
         while more:
             tx = self._transaction(name)
             async with self.connection.transaction():
-                more = await self._agents[name].advance(to, tx)
+                stop = await agent.next_stop(after, to, tx) if isinstance(agent, StopsOnTheWay) else to
+                assert stop in (None, to), f"{name} stops at {stop}: no tick is left out here"
+                more = stop is None or await agent.advance(to, tx)
                 if not more:
-                    await self._agents[name].flush(tx)
+                    await agent.flush(tx)
             self._take(tx)
+        self._reached_at[name] = to
         for topic in written_by(name):
             self._ticked_at[topic.name] = to
 

@@ -1,7 +1,7 @@
 """Time as an event: ticks through partitions, workers and restarts; no step twice, none left out."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import asyncpg
@@ -12,6 +12,7 @@ from toy_agent import START, Slice, record_of, slice_of, tick_value
 from fakturo.consumers.runtime.cursor import Cursor
 from fakturo.consumers.runtime.intake import take_in
 from fakturo.consumers.runtime.metrics import WATERMARK_TIMESTAMP
+from fakturo.consumers.runtime.transaction import Transaction
 
 PAYMENTS, INVOICES = "billing.payments", "billing.invoices"
 DAY = timedelta(days=1)
@@ -96,6 +97,29 @@ async def test_the_tick_is_passed_on_once_all_parts_are_done(
     assert event["id"] == "clock/ledger/2013-01-02T00:00:00+00:00"
     assert event["data"] == {"at": "2013-01-02T00:00:00Z"}
     assert event["recordedat"] == "2013-01-01T00:00:00Z"
+
+
+async def test_a_jump_stops_where_the_agent_says_and_passes_each_stop_on(
+    worker: SimpleNamespace, watch: asyncpg.Connection
+) -> None:
+    """From day 1 to day 9 with stops at 4 and 7; before the second stop something else is done first."""
+    asked = []
+    stops = iter([START + 4 * DAY, None, START + 7 * DAY, START + 9 * DAY])
+
+    async def next_stop(after: datetime | None, to: datetime, tx: Transaction) -> datetime | None:
+        asked.append((after, to))
+        return next(stops)
+
+    await worker.process(everywhere(1))
+    await worker.time.advance_if_due()
+    worker.toy.next_stop = next_stop
+    await worker.process(everywhere(9, 1))
+    assert await worker.time.advance_if_due()
+    assert [((after - START) // DAY, (to - START) // DAY) for after, to in asked] == [(1, 9), (4, 9), (4, 9), (7, 9)]
+    assert [at for kind, at in await steps(watch) if kind == "advance"] == [1, 4, 7, 9]
+    times = [msgspec.json.decode(row["value"])["data"]["at"] for row in await ticks(watch) if row["partition"] == 0]
+    assert times == ["2013-01-02T00:00:00Z", "2013-01-05T00:00:00Z", "2013-01-08T00:00:00Z", "2013-01-10T00:00:00Z"]
+    assert await watch.fetchval("SELECT at FROM runtime.watermark") == START + 9 * DAY
 
 
 async def test_two_workers_advance_once(

@@ -109,6 +109,8 @@ class Desk:
     keys: list[str] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
     alerts: list[tuple[str, ThresholdCrossed]] = field(default_factory=list)
+    stands_at: datetime | None = None
+    stops: list[datetime] = field(default_factory=list)
 
     def transaction(self, connection: asyncpg.Connection | None = None) -> Transaction:
         """Return what the agent gets, on the desk's own or another connection."""
@@ -130,9 +132,14 @@ class Desk:
         for calls in itertools.count(1):
             tx = self.transaction()
             async with self.connection.transaction():
-                more = await self.agent.advance(to, tx)
+                stop = await self.agent.next_stop(self.stands_at, to, tx)
+                more = stop is None or await self.agent.advance(stop, tx)
             self._collect(tx)
-            if not more:
+            if stop is None or more:
+                continue
+            self.stands_at = stop
+            self.stops.append(stop)
+            if stop == to:
                 return calls
         raise AssertionError
 
