@@ -84,26 +84,28 @@ async def publish_usage(
     producer: AIOKafkaProducer,
     settings: Settings,
     *,
-    limit: int | None = None,
+    flights: Iterable[UsageRecord] | None = None,
     until: datetime = YEAR_ENDS_AT,
     on_progress: Progress | None = None,
     requests: Sequence[Event[Any]] = (),
+    said_later: Sequence[UsageRecord] = (),
 ) -> int:
-    """Publish the first `limit` flights (default all) by time and a tick for every day up to `until`.
+    """Publish `flights` (default all of the year), which come by time, and a tick for every day up to `until`.
 
-    `requests` go to `billing.requests`, each between the ticks of its own day and the next; none is of the first day.
+    `requests` go to `billing.requests`, and what is `said_later` to `billing.usage`: each between the ticks of its own
+    day and the next, whenever what it tells took place; none is of the first day.
     Returns the number of flights, when the last of them is acknowledged by the broker.
     """
     count, ticked_at = 0, YEAR_STARTS_AT
-    for day_at, records in _by_day(usage_records(limit)):
+    for day_at, records in _by_day(usage_records() if flights is None else flights):
         for at in midnights(ticked_at, day_at):
-            await _begin_day(producer, settings, at, requests)
+            await _begin_day(producer, settings, at, requests, said_later)
         ticked_at = max(ticked_at, day_at)
         count += await _publish_day(producer, settings, records)
         if on_progress is not None:
             on_progress(count)
     for at in midnights(ticked_at, until):
-        await _begin_day(producer, settings, at, requests)
+        await _begin_day(producer, settings, at, requests, said_later)
     return count
 
 
@@ -213,10 +215,15 @@ async def _tick(producer: AIOKafkaProducer, settings: Settings, at: datetime) ->
 
 
 async def _begin_day(
-    producer: AIOKafkaProducer, settings: Settings, at: datetime, requests: Sequence[Event[Any]]
+    producer: AIOKafkaProducer,
+    settings: Settings,
+    at: datetime,
+    requests: Sequence[Event[Any]],
+    said_later: Sequence[UsageRecord],
 ) -> None:
     await _tick(producer, settings, at)
     await _send(producer, settings, REQUESTS, [request for request in requests if at <= request.time < at + DAY])
+    await _publish_day(producer, settings, [record for record in said_later if at <= record.at < at + DAY])
 
 
 async def _pay(producer: AIOKafkaProducer, settings: Settings, payments: Iterable[Event[Payment]]) -> int:

@@ -13,6 +13,7 @@ from fakturo.cli.agents import AGENTS
 from fakturo.cli.stack import Stack
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.settlement import settle
+from fakturo.producers.simulate.flights import usage_records
 from fakturo.producers.simulate.flights_contracts import catalog_path
 from fakturo.producers.simulate.year import open_producer, pay_invoices, publish_contracts, publish_usage
 from tests.flights import oracle
@@ -45,7 +46,7 @@ async def test_the_january_invoices_of_the_first_flights_are_right_paid_and_post
         async with open_producer(settings) as producer:
             await publish_contracts(producer, settings)
             _, payments = await asyncio.gather(
-                publish_usage(producer, settings, limit=FLIGHTS, until=UNTIL),
+                publish_usage(producer, settings, flights=usage_records(FLIGHTS), until=UNTIL),
                 pay_invoices(producer, settings, until=UNTIL),
             )
         await settle(connection, {}, UNTIL)

@@ -74,7 +74,11 @@ async def test_a_request_lies_between_the_ticks_of_its_day_and_the_next(
         for at in (datetime(2013, 1, 2, 12, tzinfo=UTC), datetime(2013, 1, 9, tzinfo=UTC))
     ]
     await publish_usage(
-        producer, settings, limit=FIRST_DAYS, until=datetime(2013, 1, 10, tzinfo=UTC), requests=requests
+        producer,
+        settings,
+        flights=usage_records(FIRST_DAYS),
+        until=datetime(2013, 1, 10, tzinfo=UTC),
+        requests=requests,
     )
     records = (await _read(settings, "billing.requests"))[partition_for("UA", PARTITIONS)]
     times = [datetime.fromisoformat(msgspec.json.decode(record.value)["time"]) for record in records]
@@ -88,11 +92,13 @@ async def test_usage_lies_in_its_accounts_partition_by_time_with_a_tick_before_e
     until = datetime(2013, 1, 10, tzinfo=UTC)
     seen: list[int] = []
     assert await publish_contracts(producer, settings) == 117
-    count = await publish_usage(producer, settings, limit=FIRST_DAYS, until=until, on_progress=seen.append)
+    count = await publish_usage(
+        producer, settings, flights=usage_records(FIRST_DAYS), until=until, on_progress=seen.append
+    )
     assert count == FIRST_DAYS == seen[-1]
     assert seen == sorted(seen)
 
-    flights: list[bytes] = []
+    read: list[bytes] = []
     for partition, records in (await _read(settings, "billing.usage")).items():
         ticks = []
         for record in records:
@@ -104,9 +110,9 @@ async def test_usage_lies_in_its_accounts_partition_by_time_with_a_tick_before_e
                 continue
             assert partition == partition_for(event["subject"], PARTITIONS)
             assert ticks[-1] <= time < ticks[-1] + timedelta(days=1)
-            flights.append(record.value)
+            read.append(record.value)
         assert ticks == [datetime(2013, 1, day, tzinfo=UTC) for day in range(1, 11)]
-    assert sorted(flights) == sorted(record.value for record in usage_records(FIRST_DAYS))
+    assert sorted(read) == sorted(record.value for record in usage_records(FIRST_DAYS))
 
 
 async def test_contracts_lie_before_the_first_tick_of_each_partition(

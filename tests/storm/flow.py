@@ -7,7 +7,7 @@ Outages   what the broker has not acknowledged is sent again, by a new producer 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.producers.simulate.flights import UsageRecord
 from fakturo.producers.simulate.year import BATCH_BYTES, Progress, pay_invoices, publish_usage
 from fakturo.schemas.envelope import Event
 
@@ -147,17 +148,26 @@ async def flow_until(
     channel: Channel,
     settings: Settings,
     *,
-    events: int,
+    flights: Iterable[UsageRecord],
     until: datetime,
     on_progress: Progress,
     requests: Sequence[Event[Any]],
+    said_later: Sequence[UsageRecord],
 ) -> tuple[int, int]:
-    """Publish flights, ticks up to `until`, requests and payments; return the numbers of flights and payments."""
-    flights, payments = await asyncio.gather(
-        publish_usage(channel, settings, limit=events, until=until, on_progress=on_progress, requests=requests),
+    """Publish `flights`, ticks up to `until`, requests and payments; return the numbers of flights and payments."""
+    sent, payments = await asyncio.gather(
+        publish_usage(
+            channel,
+            settings,
+            flights=flights,
+            until=until,
+            on_progress=on_progress,
+            requests=requests,
+            said_later=said_later,
+        ),
         _pay(channel, settings, until),
     )
-    return flights, payments
+    return sent, payments
 
 
 async def _pay(channel: Channel, settings: Settings, until: datetime) -> int:

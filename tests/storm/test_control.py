@@ -20,6 +20,7 @@ from tests.storm.breaker import Breaker, tally
 from tests.storm.flow import Channel, Gate
 from tests.storm.rig import PARTITIONS, Rig
 from tests.storm.schedule import BROKER, DATABASE, INSTANCES, Kind, Strike, plan
+from tests.storm.traffic import flights
 
 pytestmark = pytest.mark.storm
 
@@ -68,7 +69,7 @@ async def _run(rig: Rig, strikes: list[Strike]) -> None:
     await channel.start()
     breaker.start()
     publishing = asyncio.create_task(
-        publish_usage(channel, rig.settings, limit=EVENTS, until=UNTIL, on_progress=breaker.count_sent)
+        publish_usage(channel, rig.settings, flights=flights(EVENTS), until=UNTIL, on_progress=breaker.count_sent)
     )
     try:
         for strike in strikes:

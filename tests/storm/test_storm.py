@@ -10,11 +10,12 @@ Account   printed as it goes: `make storm`.
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from itertools import islice
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ import pytest
 from fakturo.cli.verify import verify_books
 from fakturo.cli.verify_result import Verification
 from fakturo.consumers.runtime.settlement import settle
-from fakturo.producers.simulate.flights import usage_records
 from fakturo.producers.simulate.flights_contracts import catalog_path
 from fakturo.producers.simulate.year import YEAR_STARTS_AT, publish_contracts
 from fakturo.schemas.events.invoices import CREDIT_NOTE_ISSUED, INVOICE_FINALIZED
@@ -37,8 +37,11 @@ from tests.storm.breaker import Breaker, tally
 from tests.storm.flow import OPEN, Channel, Gate, flow_until
 from tests.storm.reader import Seen, read_all
 from tests.storm.rig import PARTITIONS, SESSION_SECONDS, Rig, agent_commands
+from tests.storm.said_later import Kind as SaidKind
+from tests.storm.said_later import expected_of, records_of, said_later
 from tests.storm.schedule import BROKER, DATABASE, RELAYS, WORKERS, Strike, plan, whole_system
 from tests.storm.settling import unread, unsent, until_none
+from tests.storm.traffic import flights
 
 pytestmark = pytest.mark.storm
 
@@ -65,6 +68,14 @@ SELECT (SELECT count(*) FROM runtime.outbox) AS outbox, (SELECT count(*) FROM ru
        (SELECT count(*) FROM crm_sync.written WHERE dirty) AS unsent,
        (SELECT coalesce(sum(amount_minor), 0) FROM ledger.line) AS imbalance_minor
 """
+_CORRECTED = """
+SELECT (SELECT count(*) FROM usage.correction) AS corrections,
+       (SELECT count(*) FROM usage.superseded_event) AS superseded,
+       (SELECT count(*) FROM usage.final_statement WHERE revision > 1) AS revisions,
+       (SELECT count(*) FROM invoicing.invoice_line l JOIN invoicing.invoice i USING (invoice_id)
+         WHERE l.corrects_invoice IS NOT NULL AND NOT i.requested) AS corrected_lines
+"""
+"""What usage that is said later leaves in the books, but for the events."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +85,7 @@ class Outcome:
     books: Path
     counts: dict[str, int]
     left: dict[str, int]
+    corrected: dict[str, int]
     numbers: list[str]
     seen: Seen
     seconds: float
@@ -86,7 +98,7 @@ class Outcome:
 @pytest.fixture(scope="module")
 def horizon() -> tuple[datetime, date, datetime]:
     """Return when the last flight leaves, the first day that is not billed, and until when time goes on."""
-    *_, last = islice(usage_records(EVENTS), EVENTS)
+    (last,) = deque(flights(EVENTS), maxlen=1)
     billing_until = (last.at.date().replace(day=1) + timedelta(days=32)).replace(day=1)
     return last.at, billing_until, datetime.combine(billing_until, datetime.min.time(), UTC) + PAYMENTS_END_AFTER
 
@@ -101,13 +113,16 @@ async def test_the_books_after_a_storm_are_those_of_a_calm_run(
     _print_totals(calm, storm)
 
     assert storm.breaker.struck.total() == len(strikes), f"seed {SEED}"
+    said = said_later(EVENTS)
+    expected = expected_of(said)
+    assert {(one.kind, one.closed) for one in said} == set(product(SaidKind, (False, True)))
     for outcome in (calm, storm):
         assert outcome.left == {
             "outbox": 0,
             "parked": 0,
             "dead_letters": 0,
-            "late_events": 0,
-            "events": EVENTS,
+            "late_events": expected.late_events,
+            "events": EVENTS + expected.events,
             "unsent": 0,
             "imbalance_minor": 0,
         }, f"seed {SEED}"
@@ -124,6 +139,10 @@ async def test_the_books_after_a_storm_are_those_of_a_calm_run(
     assert calm.counts["invoicing.coupon_use"] > 0
     assert calm.counts["ledger.allocation"] > 0
     assert calm.counts["kpi.value"] > 0
+    assert calm.counts["kpi.restated"] > 0
+    assert calm.corrected["corrections"] == calm.corrected["superseded"] == expected.corrections
+    assert calm.corrected["revisions"] > 0
+    assert calm.corrected["corrected_lines"] > 0
     assert calm.counts["crm_sync.written"] > calm.counts["invoicing.invoice"]
 
 
@@ -177,7 +196,13 @@ async def _flow(
     await publish_contracts(channel, rig.settings)
     breaker.start()
     flow = flow_until(
-        channel, rig.settings, events=EVENTS, until=until, on_progress=breaker.count_sent, requests=requests()
+        channel,
+        rig.settings,
+        flights=flights(EVENTS),
+        until=until,
+        on_progress=breaker.count_sent,
+        requests=requests(),
+        said_later=records_of(said_later(EVENTS)),
     )
     flowing = asyncio.gather(flow, foreign.tell(channel, changes))
     try:
@@ -187,8 +212,8 @@ async def _flow(
             await breaker.strike(strike)
         gate.open_until(OPEN)
         await breaker.recovered()
-        (flights, payments), told = await flowing
-        breaker.say(f"     {flights:,} flights, {payments} payments, {told:,} foreign changes sent")
+        (sent, payments), told = await flowing
+        breaker.say(f"     {sent:,} flights, {payments} payments, {told:,} foreign changes sent")
         breaker.say(f"     {channel.repeated} sends repeated")
     finally:
         flowing.cancel()
@@ -209,6 +234,7 @@ async def _outcome(rig: Rig, connection: asyncpg.Connection, breaker: Breaker, b
     books = rig.folder / "books"
     counts = await dump(connection, books)
     left = dict(await connection.fetchrow(_LEFT))
+    corrected = dict(await connection.fetchrow(_CORRECTED))
     numbers = [row["number"] for row in await connection.fetch(_NUMBERS)]
     verified = await verify_books(connection)
     names = tuple(topic.name for topic in OUTPUT_TOPICS)
@@ -219,6 +245,7 @@ async def _outcome(rig: Rig, connection: asyncpg.Connection, breaker: Breaker, b
         books=books,
         counts=counts,
         left=left,
+        corrected=corrected,
         numbers=numbers,
         seen=seen,
         seconds=seconds,
@@ -270,6 +297,7 @@ def _print_totals(calm: Outcome, storm: Outcome) -> None:
     for fault in (*calm.of_org, *storm.of_org, *calm.of_feed, *storm.of_feed)[:FAULTS_SHOWN]:
         print(f"                  {fault}")
     print(f"left              calm {calm.left}\n                  storm {storm.left}")
+    print(f"corrected         calm {calm.corrected}\n                  storm {storm.corrected}")
     print(f"verify            calm {_verdict(calm)}, storm {_verdict(storm)}")
     print(f"sha256 of books   calm {fingerprint(calm.books)}\n                  storm {fingerprint(storm.books)}")
     for difference in compare(calm.books, storm.books):
