@@ -4,7 +4,8 @@ Place     corrected -> [this] -> exchanging.
 Root      `corrects` names an event or the replacement of an earlier correction; either leads to one root.
 Stands    of all corrections of a root the one with the greatest (time, source, id), in whatever order they come. So
           what counts in the end does not depend on the order, and neither on which of a chain a correction names.
-Refused   a correction that names another account than its event has, or a replacement that is stored already.
+Refused   a correction that names another account than its event has, or a replacement that is stored already or whose
+          time no event may have; one of what counts in a month that has retired.
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,7 +80,7 @@ class Chains:
         before = self.standing.get(root)
         counts = self._counting(root)
         stands = before is None or (one.at, one.identity) > before[:2]
-        known_at = _latest(one.record.watermark_at, event.watermark_at, self.events[root], counts)
+        known_at = _latest(one.record.watermark_at, event.watermark_at, self.events.get(root), counts)
         try:
             bound = exchange.bind(one, root, known_at, removed=counts if stands else None, stands=stands)
         except MeterError as error:
@@ -98,6 +99,11 @@ class Chains:
         if before is None:
             return self.events[root]
         return None if before[2] is None else self.events[before[2]]
+
+    def _has_retired(self, one: Correction) -> bool:
+        """Return whether what counts now is kept no more: it was moved to a month that has retired."""
+        before = self.standing.get(self.roots.get(one.corrects, one.corrects))
+        return before is not None and before[2] is not None and before[2] not in self.events
 
     def _keep(self, one: Correction, root: Identity, bound: Bound, *, stands: bool) -> None:
         self.payloads[one.identity] = one.payload_hash
@@ -134,6 +140,12 @@ class Chains:
         if one.replacement is not None and (one.replacement.source, one.replacement.id) in self.events:
             text = f"replacement {one.replacement.id!r} of {one.replacement.source!r} is an event that came before: "
             return Reason.IDENTITY_CONFLICT, f"{text}give it an id of its own (at $.data.replacement.id)"
+        problem = exchange.time_problem(one.replacement) if one.replacement is not None else None
+        if problem is not None:
+            return Reason.INVALID_TIME, f"{problem} (at $.data.replacement.time)"
+        if self._has_retired(one):
+            text = f"event {event.id!r} of {event.source!r} was moved to a month that is kept no more: "
+            return Reason.INVALID_TIME, f"{text}bill the difference as a one-time charge (at $.data.corrects)"
         return None
 
 

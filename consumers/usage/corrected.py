@@ -23,7 +23,8 @@ from fakturo.consumers.usage.claiming import Waiting
 from fakturo.consumers.usage.corrected_reading import TO_APPLY, Correction, read_correction, waited_for, waits_for
 from fakturo.consumers.usage.event_store import find_events
 from fakturo.consumers.usage.exchanging import Exchange
-from fakturo.consumers.usage.lateness import OpenPeriods
+from fakturo.consumers.usage.retention import Retention
+from fakturo.consumers.usage.time_rules import TimeRules
 from fakturo.schemas.errors import SchemaError
 from fakturo.schemas.topics import USAGE
 
@@ -41,7 +42,8 @@ RETOTALLED_MAX = 500
 class Corrections:
     """Applies corrections."""
 
-    open_periods: OpenPeriods
+    time_rules: TimeRules
+    retention: Retention
 
     async def apply(self, tx: Transaction, *, at_tick: bool) -> bool:
         """Apply a part of the corrections that came, and whose event came; return whether there were any."""
@@ -61,7 +63,7 @@ class Corrections:
         directory = AccountDirectory()
         chains = await Chains.load(corrections, tx.driver)
         await directory.load(tx.driver, chains.subjects())
-        exchange = Exchange(directory, self.open_periods)
+        exchange = Exchange(directory, self.time_rules, self.retention)
         waiting: list[Waiting] = []
         left = corrections
         while left:

@@ -24,10 +24,12 @@ from fakturo.consumers.usage.event_store import Identity, StoredEvent
 from fakturo.consumers.usage.folding import Count, Fold
 from fakturo.consumers.usage.late import BEFORE_ALL_TICKS, put_aside
 from fakturo.consumers.usage.late_store import Quarter
-from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted, match, split_late
 from fakturo.consumers.usage.partitions import ensure_partitions, month_of
+from fakturo.consumers.usage.reading import UsageEvent
 from fakturo.consumers.usage.removal_store import Removal
+from fakturo.consumers.usage.retention import Retention
+from fakturo.consumers.usage.time_rules import TimeRules
 from fakturo.engine.meters import Aggregation, quarter_hour
 from fakturo.engine.money import exact_context
 
@@ -46,7 +48,8 @@ class Exchange:
     """Gathers what corrections change; `write` writes it."""
 
     directory: AccountDirectory
-    open_periods: OpenPeriods
+    time_rules: TimeRules
+    retention: Retention
     added: list[Counted] = field(default_factory=list)
     stored: list[Counted] = field(default_factory=list)
     rows: list[CorrectionRow] = field(default_factory=list)
@@ -79,6 +82,12 @@ class Exchange:
             self._remove(removed, one, known_at)
         return Bound(stored)
 
+    def time_problem(self, replacement: UsageEvent) -> str | None:
+        """Return what is wrong with the time of a replacement, as of any event that came with the correction."""
+        account = self.directory.get(replacement.subject)
+        too_old = self.retention.too_old(replacement.at, replacement.record.watermark_at)
+        return too_old if too_old or account is None else self.time_rules.problem(replacement, account)
+
     def _match(self, one: Correction, known_at: datetime | None) -> Counted | None:
         if one.replacement is None:
             return None
@@ -86,14 +95,15 @@ class Exchange:
         if account is None:
             return None
         record = structs.replace(one.record, watermark_at=known_at)
-        return match(structs.replace(one.replacement, record=record), account, self.open_periods)
+        return match(structs.replace(one.replacement, record=record), account, self.time_rules.open_periods)
 
     def _remove(self, event: StoredEvent, one: Correction, known_at: datetime | None) -> None:
         self.superseded.append((event, known_at or BEFORE_ALL_TICKS))
         account = self.directory.get(event.account_id)
         if account is None:
             return  # it has no meters left, and totals are taken anew where it gets some
-        open_counts, late_counts = split_late(_counts(event, account), event.at, known_at, account, self.open_periods)
+        open_periods = self.time_rules.open_periods
+        open_counts, late_counts = split_late(_counts(event, account), event.at, known_at, account, open_periods)
         start_at, recorded_at = quarter_hour(event.at), one.record.recorded_at
         whole = {meter.meter_id for meter in account.by_type.get(event.type, ()) if _is_retotalled(meter)}
         for count in open_counts:

@@ -47,7 +47,7 @@ class UsageAgent:
         self._compaction = Compaction()
         self._reader = Reader()
         self._time_rules = TimeRules(self._open_periods, timedelta(seconds=settings.usage_ahead_seconds_max))
-        self._corrections = Corrections(self._open_periods)
+        self._corrections = Corrections(self._time_rules, self._retention)
         self._projection = Projection(billing_until=settings.billing_until, open_periods=self._open_periods)
         self._statements = Statements(
             grace_seconds=settings.grace_seconds,

@@ -327,11 +327,24 @@ async def test_an_item_that_could_not_be_rated_is_rated_when_its_usage_is_correc
 
 
 async def test_a_correction_that_the_database_refuses_is_a_dead_letter_and_the_others_go_on(desk: Desk) -> None:
-    """No index of Postgres takes a key of 9,000 characters."""
     await _february(desk)
-    endless = "".join(random.Random(1).choices("0123456789abcdef", k=9000))
+    await desk.connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'numeric_value_out_of_range'; END $$; "
+        "CREATE TRIGGER refuse BEFORE INSERT ON usage.correction FOR EACH ROW "
+        "WHEN (NEW.id = 'poison') EXECUTE FUNCTION refuse()"
+    )
     good = correction(desk, "c1", "1", None, watermark_at=MARCH)
-    bad = correction(desk, endless, "2", None, watermark_at=MARCH)
+    bad = correction(desk, "poison", "2", None, watermark_at=MARCH)
     assert await correct(desk, good, bad) == ["rejected_by_database"]
     await desk.tick(APRIL)
     assert (await stated(desk))["tokens", "2026-02-01"] == (2, Decimal(7), 1400)
+
+
+async def test_a_correction_whose_names_no_index_holds_is_refused_when_it_comes(desk: Desk) -> None:
+    """No index of Postgres takes a key of 9,000 characters."""
+    await _february(desk)
+    endless = "".join(random.Random(1).choices("0123456789abcdef", k=9000))
+    tx = await desk.hand_in(correction(desk, endless, "2", None), correction(desk, "c1", endless, None))
+    assert reasons(tx) == ["unknown_shape"] * 2
+    assert "(at $.data.corrects.id)" in tx.rejections[1].message
