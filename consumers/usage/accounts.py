@@ -15,7 +15,8 @@ import asyncpg
 
 from fakturo.consumers.usage import account_store
 from fakturo.consumers.usage.account_store import FoundAccount
-from fakturo.consumers.usage.folding import NO_DIMENSIONS, Count, dimensions_text
+from fakturo.consumers.usage.counting import Counter, counter_of
+from fakturo.consumers.usage.folding import Count
 from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import Meter, meter_of
 from fakturo.engine.schedule import CALENDAR_MONTHS, Cadence
@@ -29,32 +30,28 @@ NEVER_CLOSED = datetime(1, 1, 1, tzinfo=UTC)
 """Of a meter no period of which was stated."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CountingMeter:
-    """A meter and its number in the book. `cadence` is that of its items' periods, None for calendar months."""
+    """A meter and its number in the book. `cadence` is that of its items' periods, None for calendar months.
+
+    `count` returns what the data of an event of the meter's type counts for, or None where a filter does not hold; it
+    raises MeterError where the value is missing, or is not a number of the price language.
+    """
 
     meter_id: int
     meter: Meter
     cadence: Cadence | None = None
+    count: Counter = field(init=False, repr=False, compare=False)
 
-    def count(self, event_type: str, data: dict[str, Any]) -> Count | None:
-        """Return what an event of the meter's type counts for, or None where a filter does not hold.
-
-        Raises:
-            MeterError: the value is missing, or is not a number of the price language.
-        """
-        meter = self.meter
-        if meter.filters and not meter.matches(event_type, data):
-            return None
-        dimensions = dimensions_text(meter.group_by, meter.dimensions(data)) if meter.group_by else NO_DIMENSIONS
-        return self.meter_id, dimensions, meter.value(data)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "count", counter_of(self.meter_id, self.meter))
 
     def count_stored(self, event_type: str, data: dict[str, Any]) -> Count | None:
         """Return what a stored event counts for; nothing where it holds no number: it was right for other meters."""
         if event_type != self.meter.event_type:
             return None
         try:
-            return self.count(event_type, data)
+            return self.count(data)
         except MeterError:
             return None
 
@@ -66,7 +63,7 @@ class AccountMeters:
     `cadences` are those of the meters that do not follow the calendar's months. Events of `raw_types` are rated
     themselves. `closed_until` is, by meter, where the stated periods of its items ended when the account was read, and
     `closed_until_at` the last of these: usage before is late, also where its watermark does not tell. No event may be
-    before `since_at`.
+    before `since_at`. `late_before` remembers, by watermark, what was found of the meters of calendar months.
     """
 
     account_id: str
@@ -77,6 +74,7 @@ class AccountMeters:
     closed_until: dict[int, datetime] = field(default_factory=dict)
     closed_until_at: datetime = NEVER_CLOSED
     since_at: datetime | None = None
+    late_before: dict[datetime | None, datetime] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,6 @@ from fakturo.consumers.usage.segments import (
     StoredEvent,
     bucket_bits,
     bucket_number,
-    month_number,
     same_payload,
     stored_of,
 )
@@ -98,17 +97,15 @@ class Found:
 
 def read_all(records: Sequence[Record], reader: Reader, tx: Transaction) -> Found:
     """Return what `records` hold; what is nothing is rejected."""
-    found = Found()
-    keep, read = found.events.append, reader.read
-    for record in records:
-        try:
-            keep(read(record))
-        except IsCorrection:
+    events, unread = reader.read(records)
+    found = Found(events)
+    for record, error in unread:
+        if isinstance(error, IsCorrection):
             _take_correction(record, found.waiting, tx)
-        except SchemaError as error:
-            tx.reject(record, error.reason, str(error))
-        except IsRequest:
+        elif isinstance(error, IsRequest):
             found.requests.append(record)
+        else:
+            tx.reject(record, error.reason, str(error))
     return found
 
 
@@ -143,19 +140,18 @@ class Claims:
 
     async def claim(self, counted: Sequence[Counted], tx: Transaction) -> Sequence[Counted]:
         """Store the events that are new and return them, in order; count repeats, reject conflicts."""
-        first: dict[int, Counted] = {}
-        again = [one for one in counted if first.setdefault(one.event.fingerprint, one) is not one]
-        if not first:
+        if not counted:
             return []
-        segments = await self._plan(list(first.values()), tx)
-        known = await self._identities.claim(
-            tx.driver, {one.event.fingerprint: segment.segment_id for segment, rows in segments for one in rows}
-        )
-        if not known and not again:
-            await _store(segments, tx)
+        numbers = [one.event.fingerprint for one in counted]
+        first = dict(zip(reversed(numbers), reversed(counted), strict=True))  # of equal ones the first to come stays
+        has_repeats = len(first) < len(counted)
+        planned = await self._plan(list(first.values()) if has_repeats else counted, tx)
+        known = await self._identities.claim(tx.driver, _segment_of(planned))
+        if not known and not has_repeats:
+            await _store(planned, tx)
             return counted
         await _store(
-            [(segment, [one for one in rows if one.event.fingerprint not in known]) for segment, rows in segments], tx
+            [(segment, [one for one in rows if one.event.fingerprint not in known]) for segment, rows in planned], tx
         )
         suspects = [one for one in counted if one.event.fingerprint in known or first[one.event.fingerprint] is not one]
         repeats = await self._repeats(suspects, first, known, tx)
@@ -210,14 +206,37 @@ async def _store(planned: Sequence[Planned], tx: Transaction) -> None:
     await segment_store.save(tx.driver, [segment for segment, _ in planned])
 
 
+def _segment_of(planned: Sequence[Planned]) -> dict[int, int]:
+    """Return the segment of each fingerprint."""
+    found: dict[int, int] = {}
+    for segment, rows in planned:
+        found |= dict.fromkeys([one.event.fingerprint for one in rows], segment.segment_id)
+    return found
+
+
+def months_of(counted: Sequence[Counted]) -> list[int]:
+    """Return the months (partitions.month_of) of the events, sorted."""
+    times = [one.event.at for one in counted]
+    return sorted({at.year * 12 + at.month - 1 for at in times})
+
+
 def grouped(rows: Sequence[Counted]) -> dict[Bucket, list[Counted]]:
     """Return `rows` by month, and by as many buckets of accounts as the number of the month's rows allows."""
     months: dict[int, list[Counted]] = {}
     for one in rows:
-        months.setdefault(month_number(one.event.at), []).append(one)
+        at = one.event.at
+        month = at.year * 12 + at.month - 1  # month_number, which would be called for every event
+        found = months.get(month)
+        if found is None:
+            months[month] = [one]
+        else:
+            found.append(one)
     groups: dict[Bucket, list[Counted]] = {}
     for month, found in months.items():
         bits = bucket_bits(len(found))
+        if not bits:
+            groups[Bucket(month, 0, 0)] = found
+            continue
         buckets: dict[int, list[Counted]] = {}
         for one in found:
             buckets.setdefault(bucket_number(one.account_id, bits), []).append(one)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -21,6 +22,9 @@ from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 QUARTER_SECONDS = 900
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIMENSIONS_MAX = 100_000
+_STATE = attrgetter("event_count", "sum_value", "last_at", "recorded_at")
+_KEY = itemgetter(0)
+_ONCE = (None, None, None)
 
 DIMENSIONS_BYTES_MAX = 2000
 """Of a group's JSON: an index of Postgres holds no more. The database would say so too, and a batch would be halved."""
@@ -35,7 +39,7 @@ RollupKey = tuple[str, int, int, str]
 """Account, meter, quarters of an hour since 1970, dimensions as canonical JSON."""
 
 
-class Total(msgspec.Struct):
+class Total(msgspec.Struct, gc=False):
     """The running total of one key: the state of the engine's `Rollup`, changed in place."""
 
     event_count: int
@@ -66,19 +70,37 @@ class RollupColumns:
 
     rows: Sequence[tuple[RollupKey, Total]]
 
-    def records(self) -> list[tuple[Any, ...]]:
-        """Return one tuple a total, in the table's order; numbers as text, which the driver sends faster."""
-        records = []
+    def staged(self) -> list[tuple[Any, ...]]:
+        """Return one tuple a total, in the order of the staging table (store.py); numbers as text.
+
+        That of a single event, the most frequent, has its value once: each field costs the driver some time.
+        """
+        records: list[tuple[Any, ...]] = []
+        keep = records.append
         for (account_id, meter_id, quarter, dimensions), total in self.rows:
-            sum_text = str(total.sum_value)
-            if total.event_count == 1:
-                values = (sum_text, sum_text, sum_text, sum_text)
-            else:
-                values = (sum_text, str(total.max_value), str(total.min_value), str(total.last_value))
-            bucket_at = _quarter_at(quarter)
-            tail = (total.last_at, total.recorded_at)
-            records.append((account_id, meter_id, bucket_at, dimensions, total.event_count, *values, *tail))
+            count, sum_value, last_at, recorded_at = _STATE(total)
+            values = _ONCE if count == 1 else (str(total.max_value), str(total.min_value), str(total.last_value))
+            keep((account_id, meter_id, quarter, dimensions, count, str(sum_value), last_at, recorded_at, *values))
         return records
+
+    def records(self) -> list[tuple[Any, ...]]:
+        """Return one tuple a total, in the order of the columns of `usage.rollup`; numbers as text."""
+        return [
+            (
+                account_id,
+                meter_id,
+                _quarter_at(quarter),
+                dimensions,
+                total.event_count,
+                str(total.sum_value),
+                str(total.max_value),
+                str(total.min_value),
+                str(total.last_value),
+                total.last_at,
+                total.recorded_at,
+            )
+            for (account_id, meter_id, quarter, dimensions), total in self.rows
+        ]
 
     def arrays(self) -> tuple[list[Any], ...]:
         """Return one list a column, in the table's order."""
@@ -104,7 +126,7 @@ class Fold:
 
     def columns(self) -> RollupColumns:
         """Return the totals sorted by key."""
-        return RollupColumns(sorted(self.totals.items(), key=_key))
+        return RollupColumns(sorted(self.totals.items(), key=_KEY))
 
     def marks(self) -> list[tuple[str, int, datetime]]:
         """Return (account, meter, earliest quarter) of what was touched, sorted."""
@@ -129,10 +151,6 @@ class Fold:
 @lru_cache(maxsize=10_000)
 def _quarter_at(quarter: int) -> datetime:
     return _EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS)
-
-
-def _key(item: tuple[RollupKey, Total]) -> RollupKey:
-    return item[0]
 
 
 _texts: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}

@@ -15,20 +15,20 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, corrected, late, rerate, store
 from fakturo.consumers.usage.accounts import AccountDirectory
-from fakturo.consumers.usage.claiming import Claims, Waiting, read_all, sort_out
+from fakturo.consumers.usage.claiming import Claims, Waiting, months_of, read_all, sort_out
 from fakturo.consumers.usage.compaction import Compaction
 from fakturo.consumers.usage.corrected import Corrections
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted
-from fakturo.consumers.usage.partitions import ensure_partitions, month_of
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.projection import Change, Projection, read_contracts
 from fakturo.consumers.usage.reading import Reader
 from fakturo.consumers.usage.retention import Retention
 from fakturo.consumers.usage.statements import Statements
 from fakturo.consumers.usage.time_rules import TimeRules
 from fakturo.engine.money import exact_context
-from fakturo.schemas.topics import CONTRACTS, USAGE
+from fakturo.schemas.topics import USAGE
 
 RELEASE_RECORDS = 10_000
 """How many parked records are taken out at a time."""
@@ -61,8 +61,9 @@ class UsageAgent:
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Count the usage of `batch` once; reject what is bad, park what waits for a contract."""
-        changes = read_contracts([record for record in batch if record.topic == CONTRACTS.name], tx)
-        usage = [record for record in batch if record.topic != CONTRACTS.name]
+        contracts = [record for record in batch if record.topic != USAGE.name]
+        usage = [record for record in batch if record.topic == USAGE.name] if contracts else batch
+        changes = read_contracts(contracts, tx)
         if changes:
             await self._handle_with_contracts(changes, usage, tx)
         elif usage:
@@ -116,7 +117,7 @@ class UsageAgent:
         """Count `records`; return those that wait for a contract."""
         found = read_all(records, self._reader, tx)
         result = await sort_out(found.events, directory, self._time_rules, self._retention, tx)
-        await ensure_partitions(tx.driver, sorted({month_of(one.event.at) for one in result.counted}))
+        await ensure_partitions(tx.driver, months_of(result.counted))
         if found.requests:
             await rerate.take(found.requests, tx)
         fresh = await self._claims.claim(result.counted, tx)

@@ -37,14 +37,14 @@ class IdentityBook:
     async def claim(self, driver: asyncpg.Connection, segment_of: Mapping[int, int]) -> dict[int, int]:
         """Insert the fingerprints, each with its segment; return those that were there, with theirs."""
         known: dict[int, int] = {}
-        rows = sorted(segment_of.items())
+        numbers = sorted(segment_of)
         if self.asks_first:
             self.asks_first -= 1
             known = await known_segments(driver, segment_of)
         while True:
             try:
                 async with driver.transaction():
-                    await _copy(driver, [row for row in rows if row[0] not in known] if known else rows)
+                    await _copy(driver, [(one, segment_of[one]) for one in numbers if one not in known])
             except asyncpg.UniqueViolationError:
                 known = await known_segments(driver, segment_of)  # committed by now, or the copy had waited
                 continue

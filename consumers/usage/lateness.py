@@ -41,15 +41,22 @@ class OpenPeriods:
 
         Without a `cadence` periods are calendar months.
         """
+        start_at = self.open_from(versions, watermark_at, cadence)
+        return start_at is not None and at < start_at
+
+    def open_from(
+        self, versions: tuple[AccountVersion, ...], watermark_at: datetime | None, cadence: Cadence | None = None
+    ) -> datetime | None:
+        """Return where the oldest open period begins; None where none has closed."""
         if watermark_at is None or not versions:
-            return False
+            return None
         key = (_zones(versions), watermark_at, cadence)
         start_at = self.starts.get(key)
         if start_at is None:
             if len(self.starts) > _OPEN_PERIODS_MAX:
                 self.starts.clear()
             start_at = self.starts[key] = max(self._start(zone, watermark_at, cadence) for zone in key[0])
-        return at < start_at
+        return start_at
 
     def _start(self, zone: str, watermark_at: datetime, cadence: Cadence | None) -> datetime:
         if cadence is None:

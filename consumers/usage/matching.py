@@ -13,6 +13,9 @@ from fakturo.consumers.usage.folding import Count
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.reading import UsageEvent
 
+WATERMARKS_MAX = 8
+"""How many watermarks an account remembers: one a partition, most often."""
+
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
     """An event with its account and counts: `counts` are added to the totals, `late_counts` wait for the next tick.
@@ -38,11 +41,11 @@ def match(event: UsageEvent, account: AccountMeters, open_periods: OpenPeriods) 
     Raises:
         MeterError: a meter that counts it finds no value, or one that is not a number of the price language.
     """
-    counts = [
-        count
-        for meter in account.by_type.get(event.type, ())
-        if (count := meter.count(event.type, event.data)) is not None
-    ]
+    counts: list[Count] = []
+    for meter in account.by_type.get(event.type, ()):
+        count = meter.count(event.data)
+        if count is not None:
+            counts.append(count)
     if not counts:
         return None
     raw = event.type in account.raw_types
@@ -59,8 +62,10 @@ def split_late(
 ) -> tuple[Sequence[Count], Sequence[Count]]:
     """Return the counts of an event of `at` that came at `watermark_at`: those on time, and those that are late."""
     if not account.cadences:  # all periods are calendar months
-        late = at < account.closed_until_at or open_periods.is_late(account.versions, at, watermark_at)
-        return ((), counts) if late else (counts, ())
+        late_before = account.late_before.get(watermark_at)
+        if late_before is None:
+            late_before = _late_before(account, watermark_at, open_periods)
+        return ((), counts) if at < late_before else (counts, ())
     late_for = {
         count[0]
         for count in counts
@@ -70,3 +75,12 @@ def split_late(
     if not late_for:
         return counts, ()
     return [one for one in counts if one[0] not in late_for], [one for one in counts if one[0] in late_for]
+
+
+def _late_before(account: AccountMeters, watermark_at: datetime | None, open_periods: OpenPeriods) -> datetime:
+    """Return before when usage of an account with calendar months is late, and remember it."""
+    open_from = open_periods.open_from(account.versions, watermark_at) or NEVER_CLOSED
+    if len(account.late_before) >= WATERMARKS_MAX:
+        account.late_before.clear()
+    account.late_before[watermark_at] = found = max(open_from, account.closed_until_at)
+    return found

@@ -38,6 +38,9 @@ that was lost) goes first."""
 
 _decode = msgspec.json.Decoder(Event[dict[str, Any]]).decode
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
+_SHORT = IDENTITY_BYTES_MAX // 4
+"""Characters, of four bytes at most."""
+_NO_USAGE = frozenset(("", USAGE_CORRECTED, RERATE_REQUESTED))
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -62,29 +65,42 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False):
     fingerprint: int
 
 
+Unread = tuple[Record, SchemaError | IsRequest | IsCorrection]
+"""A record that holds no usage event, and what it is instead."""
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads records, ahead if it can."""
 
-    ahead: dict[tuple[int, int], UsageEvent] = field(default_factory=dict)
+    ahead: dict[int, UsageEvent] = field(default_factory=dict)
+    """By `id` of the record, which the event holds: as long as it stands here no other record has that number."""
 
     def read_ahead(self, records: Iterable[Record]) -> None:
-        """Read records of the usage topic that `read` will be asked for; of what is no usage `read` says so."""
+        """Read records of the usage topic that `read` will be asked for; what is no usage event is left to it."""
         ahead = self.ahead
         for record in records:
             with suppress(SchemaError, IsRequest, IsCorrection):
-                ahead[record.partition, record.offset] = read_usage(record)
+                ahead[id(record)] = read_usage(record)
         for oldest in list(islice(ahead, max(len(ahead) - AHEAD_MAX, 0))):
             del ahead[oldest]
 
-    def read(self, record: Record) -> UsageEvent:
-        """Return the event that `record` holds. Raises as `read_usage`."""
-        found = self.ahead.pop((record.partition, record.offset), None)
-        return read_usage(record) if found is None or found.record is not record else found
+    def read(self, records: Iterable[Record]) -> tuple[list[UsageEvent], list[Unread]]:
+        """Return the events that `records` hold, in order, and what else there was."""
+        events: list[UsageEvent] = []
+        unread: list[Unread] = []
+        keep, take_out = events.append, self.ahead.pop
+        for record in records:
+            event = take_out(id(record), None)
+            try:
+                keep(read_usage(record) if event is None or event.record is not record else event)
+            except (SchemaError, IsRequest, IsCorrection) as error:
+                unread.append((record, error))
+        return events, unread
 
 
 def read_usage(record: Record) -> UsageEvent:
-    """Return the event that `record` holds.
+    """Return the event that `record` holds: decoded at once where nothing is to be said against it.
 
     Raises:
         SchemaError: no CloudEvent, no subject, no time, data that is no object or too deep, ids too long.
@@ -92,23 +108,33 @@ def read_usage(record: Record) -> UsageEvent:
         IsCorrection: it corrects usage.
     """
     value = record.value
+    if value is None or record.headers or b"\\u0000" in value:
+        return _read_by_steps(record)
+    try:
+        event = _decode(value)
+    except NOT_JSON:
+        return _read_by_steps(record)
+    source, id_, at = event.source, event.id, event.time
+    if (
+        event.specversion != "1.0"
+        or not (source and id_ and event.subject)
+        or event.type in _NO_USAGE
+        or len(source) + len(id_) > _SHORT
+        or len(event.subject) > _SHORT
+        or value.count(b"{") + value.count(b"[") > NESTING_MAX
+        or not MINYEAR < at.year < MAXYEAR
+    ):
+        return _read_by_steps(record)
+    number = identities.fingerprint(source, id_)
+    return UsageEvent(record, source, id_, event.type, event.subject, utc(at), event.data, number)
+
+
+def _read_by_steps(record: Record) -> UsageEvent:
+    """Return the event, or find what is wrong with it."""
+    value = record.value
     if value is not None and b"\\u0000" in value and _NUL.search(value):
         raise SchemaError(Reason.UNKNOWN_SHAPE, "a text holds the character NUL, which cannot be stored")
-    event = None if record.headers else _decoded(value)
-    if event is None:
-        return _read(record, _decoded_by_steps(record))
-    _must_be_usage(event.type)
-    return _read(record, event)
-
-
-def _decoded(value: bytes | None) -> Event[dict[str, Any]] | None:
-    """Return a structured event with its data, or None where anything is to be said against it."""
-    try:
-        event = _decode(value or b"")
-    except NOT_JSON:
-        return None
-    is_plain = event.specversion == "1.0" and event.id and event.source and event.type
-    return event if is_plain and MINYEAR < event.time.year < MAXYEAR else None
+    return _read(record, _decoded_by_steps(record))
 
 
 def _decoded_by_steps(record: Record) -> Event[dict[str, Any]]:

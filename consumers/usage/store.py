@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from fakturo.consumers.usage.folding import RollupColumns
+from fakturo.consumers.usage.folding import QUARTER_SECONDS, RollupColumns
 from fakturo.consumers.usage.matching import Counted
 from fakturo.schemas.codec import encode
 
@@ -19,15 +19,16 @@ _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _STAGED = "staged_rollup"
 _STAGING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGED} (
-    account_id text, meter_id integer, bucket_start_at timestamptz, dimensions text, event_count bigint,
-    sum_value text, max_value text, min_value text, last_value text, last_at timestamptz, recorded_at timestamptz
+    account_id text, meter_id integer, quarter integer, dimensions text, event_count bigint, sum_value text,
+    last_at timestamptz, recorded_at timestamptz, max_value text, min_value text, last_value text
 )
 """
 _MERGE = f"""
 INSERT INTO usage.rollup AS old (account_id, meter_id, bucket_start_at, dimensions, event_count, sum_value, max_value,
        min_value, last_value, last_at, recorded_at)
-SELECT account_id, meter_id, bucket_start_at, dimensions, event_count, sum_value::numeric, max_value::numeric,
-       min_value::numeric, last_value::numeric, last_at, recorded_at
+SELECT account_id, meter_id, to_timestamp(quarter::bigint * {QUARTER_SECONDS}), dimensions, event_count,
+       sum_value::numeric, coalesce(max_value, sum_value)::numeric, coalesce(min_value, sum_value)::numeric,
+       coalesce(last_value, sum_value)::numeric, last_at, recorded_at
   FROM pg_temp.{_STAGED}
     ON CONFLICT (account_id, meter_id, bucket_start_at, dimensions) DO UPDATE
    SET event_count = old.event_count + excluded.event_count,
@@ -67,7 +68,7 @@ async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> Non
     take, and the server half.
     """
     await driver.execute(_STAGING)
-    await driver.copy_records_to_table(_STAGED, schema_name="pg_temp", records=columns.records())
+    await driver.copy_records_to_table(_STAGED, schema_name="pg_temp", records=columns.staged())
     await driver.execute(_MERGE)
     await driver.execute(f"TRUNCATE pg_temp.{_STAGED}")
 

@@ -7,7 +7,7 @@ Before    the account's first version or its first service, whichever is earlier
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fakturo.consumers.usage.accounts import AccountMeters
 from fakturo.consumers.usage.lateness import OpenPeriods
@@ -25,9 +25,8 @@ class TimeRules:
         """Return what is wrong with the event's time, in a sentence that says how to mend it; None if nothing is."""
         at, record = event.at, event.record
         known_at = record.recorded_at
-        if record.watermark_at is not None and record.watermark_at > known_at:
-            known_at = record.watermark_at
-        if at > known_at and at - known_at > self.ahead:
+        if at > known_at and self._is_too_far(at, known_at, record.watermark_at):
+            known_at = max(known_at, record.watermark_at or known_at)
             return (
                 f"time {at.isoformat()} is more than {self.ahead.days} days after {known_at.isoformat()}, when the "
                 "event came: set the sender's clock (FAKTURO_USAGE_AHEAD_SECONDS_MAX allows more)"
@@ -38,3 +37,7 @@ class TimeRules:
                 "and its first service began: correct the time, or the contract, and send it again"
             )
         return None
+
+    def _is_too_far(self, at: datetime, known_at: datetime, watermark_at: datetime | None) -> bool:
+        ahead = at - known_at if watermark_at is None or watermark_at < known_at else at - watermark_at
+        return ahead > self.ahead
