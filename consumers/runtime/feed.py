@@ -29,6 +29,8 @@ from fakturo.schemas.topics import TOPICS, read_by
 
 LOOK_SECONDS = 1.0
 """Time is looked at this often even without a tick of our own: another worker may have brought the last one."""
+BEHIND_PART = 4
+"""A batch of this part of the largest one: more has come than the worker has taken."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +64,7 @@ class Feed:
         self._processor = Processor(agent, database, settings, health, turn)
         self._timekeeper = Timekeeper(agent, database, settings, health, turn)
         self._pace = FlushPace(settings.interim_seconds, soon=flush_soon)
+        self._many = settings.bulk_records_max // BEHIND_PART
         self._woken = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -104,7 +107,7 @@ class Feed:
             if (gap.topic, gap.partition) in self.positions:
                 self.positions[gap.topic, gap.partition] = gap.next_offset
         self.stopped |= applied.stopped
-        has_flush_to_come = self._pace.changed()
+        has_flush_to_come = self._pace.changed(behind=applied.record_count >= self._many)
         if applied.ticked or has_flush_to_come:
             self._woken.set()
         return applied

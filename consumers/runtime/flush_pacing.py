@@ -4,12 +4,15 @@ Place     feed (the beat of time) -> [this]. Pure: the clock is given.
 Soon      for an agent whose readers wait for it (contracts, usage), a batch brings the next flush forward. It then
           comes SOON_SECONDS after the last one, or `soon` times as long after it as that one took: a backlog is still
           folded into few outputs, and publishing takes no more than its share of the time: with 1 half, with 4 a fifth.
+          Who keeps up with what comes has time to spare: half of it.
 """
 
 import time
 from collections.abc import Callable
 
 SOON_SECONDS = 0.05
+SOON_KEEPING_UP = 1.0
+"""`soon` where the batches since the last flush were small: nothing waits for the worker but its outputs."""
 
 
 class FlushPace:
@@ -20,10 +23,11 @@ class FlushPace:
         self._soon = soon
         self._clock = clock
         self._began_at = self._ended_at = clock()
-        self._is_changed = False
+        self._is_changed = self._is_behind = False
 
-    def changed(self) -> bool:
-        """Say that a batch was applied; return whether the next flush comes forward because of it."""
+    def changed(self, *, behind: bool = False) -> bool:
+        """Say that a batch was applied, and whether more waits; return whether the next flush comes forward for it."""
+        self._is_behind |= behind
         if not self._soon or not self._pause_seconds or self._is_changed:
             return False
         self._is_changed = True
@@ -36,12 +40,13 @@ class FlushPace:
             return float("inf")
         pause = self._pause_seconds
         if self._is_changed:
-            pause = min(pause, max(SOON_SECONDS, self._soon * (self._ended_at - self._began_at)))
+            soon = self._soon if self._is_behind else min(self._soon, SOON_KEEPING_UP)
+            pause = min(pause, max(SOON_SECONDS, soon * (self._ended_at - self._began_at)))
         return self._ended_at + pause - self._clock()
 
     def began(self) -> None:
         """Say that a flush begins: what is applied from now on is for the next one."""
-        self._is_changed = False
+        self._is_changed = self._is_behind = False
         self._began_at = self._clock()
 
     def ended(self) -> None:

@@ -130,8 +130,7 @@ class UsageAgent:
             await late.put_aside(fresh, tx)
         fold = _fold(fresh)
         if fold.totals:
-            await store.add_rollups(tx.driver, fold.columns())
-            await store.mark_changed(tx.driver, fold.marks())
+            await store.add_rollups(tx.driver, fold.columns(), mark=True)
         return found.waiting + result.waiting
 
 

@@ -19,17 +19,17 @@ _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _STAGED = "staged_rollup"
 _STAGING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGED} (
-    account_id text, meter_id integer, quarter integer, dimensions text, event_count bigint, sum_value text,
-    last_at timestamptz, recorded_at timestamptz, max_value text, min_value text, last_value text
+    account_id text COLLATE "C", meter_id integer, quarter integer, dimensions text COLLATE "C", event_count bigint,
+    sum_value text, last_at timestamptz, recorded_at timestamptz, max_value text, min_value text, last_value text
 )
 """
 _MERGE = f"""
 INSERT INTO usage.rollup AS old (account_id, meter_id, bucket_start_at, dimensions, event_count, sum_value, max_value,
        min_value, last_value, last_at, recorded_at)
 SELECT account_id, meter_id, to_timestamp(quarter::bigint * {QUARTER_SECONDS}), dimensions, event_count,
-       sum_value::numeric, coalesce(max_value, sum_value)::numeric, coalesce(min_value, sum_value)::numeric,
-       coalesce(last_value, sum_value)::numeric, last_at, recorded_at
-  FROM pg_temp.{_STAGED}
+       value, coalesce(max_value::numeric, value), coalesce(min_value::numeric, value),
+       coalesce(last_value::numeric, value), last_at, recorded_at
+  FROM (SELECT *, sum_value::numeric AS value FROM pg_temp.{_STAGED} OFFSET 0) AS read_once
     ON CONFLICT (account_id, meter_id, bucket_start_at, dimensions) DO UPDATE
    SET event_count = old.event_count + excluded.event_count,
        sum_value = old.sum_value + excluded.sum_value,
@@ -61,28 +61,39 @@ async def note_for_rating(driver: asyncpg.Connection, rows: Sequence[Counted]) -
     )
 
 
-async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> None:
+async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns, *, mark: bool = False) -> None:
     """Add totals to what is there. `columns` are sorted by key; of equal times the later arrival is the last.
 
     They are copied into a table of the session and merged from there: a copy takes the driver a fifth of what arrays
-    take, and the server half.
+    take, and the server half. With `mark` it is noted in the same way what has changed (`mark_changed`).
     """
     await driver.execute(_STAGING)
     await driver.copy_records_to_table(_STAGED, schema_name="pg_temp", records=columns.staged())
     await driver.execute(_MERGE)
+    if mark:
+        await driver.execute(_MARK_STAGED)
     await driver.execute(f"TRUNCATE pg_temp.{_STAGED}")
 
 
 Mark = tuple[str, int, datetime]
 """Account, meter, and the earliest quarter of an hour whose totals changed."""
 
-_MARK = """
+_MARKED = """
+ON CONFLICT (account_id, meter_id) DO UPDATE SET since_at = coalesce(old.since_at, excluded.since_at),
+    from_at = CASE WHEN old.since_at IS NULL THEN excluded.from_at ELSE least(old.from_at, excluded.from_at) END
+ WHERE old.since_at IS NULL OR excluded.from_at < old.from_at
+"""
+"""A mark that says it already is not written, but locked all the same (PostgreSQL, INSERT, ON CONFLICT)."""
+_MARK = f"""
 INSERT INTO usage.dirty AS old (account_id, meter_id, since_at, from_at)
 SELECT account_id, meter_id, clock_timestamp(), from_at
   FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS new(account_id, meter_id, from_at)
-ON CONFLICT (account_id, meter_id) DO UPDATE SET since_at = coalesce(old.since_at, excluded.since_at),
-    from_at = CASE WHEN old.since_at IS NULL THEN excluded.from_at ELSE least(old.from_at, excluded.from_at) END
-"""
+{_MARKED}"""  # noqa: S608 - constants
+_MARK_STAGED = f"""
+INSERT INTO usage.dirty AS old (account_id, meter_id, since_at, from_at)
+SELECT account_id, meter_id, clock_timestamp(), to_timestamp(min(quarter)::bigint * {QUARTER_SECONDS})
+  FROM pg_temp.{_STAGED} GROUP BY account_id, meter_id ORDER BY account_id, meter_id
+{_MARKED}"""  # noqa: S608 - constants
 
 
 async def mark_dirty(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> None:
@@ -93,7 +104,7 @@ async def mark_dirty(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]
 async def mark_changed(driver: asyncpg.Connection, marks: Sequence[Mark]) -> None:
     """Note that totals of (account, meter) changed from a quarter on; `marks` are sorted.
 
-    The update is not idle: it locks the row, so a flush that takes the mark either sees these totals or waits. Who
+    The mark's row is locked, written or not, so a flush that takes the mark either sees these totals or waits. Who
     changes totals and does not say so leaves running statements that are wrong (running_store.py).
     """
     await driver.execute(_MARK, [one[0] for one in marks], [one[1] for one in marks], [one[2] for one in marks])

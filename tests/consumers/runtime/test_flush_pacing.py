@@ -49,11 +49,24 @@ def test_an_agent_that_reads_much_more_than_it_says_waits_some_times_as_long() -
     clock = Clock()
     pace = FlushPace(1.0, soon=4.0, clock=clock)
     flush(pace, clock, 0.125)
-    pace.changed()
+    pace.changed(behind=True)
     assert pace.left_seconds == 0.5
     flush(pace, clock, 0.5)
-    pace.changed()
+    pace.changed(behind=True)
     assert pace.left_seconds == 1.0
+
+
+def test_where_it_keeps_up_it_waits_as_long_as_the_flush_took() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=4.0, clock=clock)
+    flush(pace, clock, 0.125)
+    pace.changed()
+    assert pace.left_seconds == 0.125
+    pace.changed(behind=True)  # a large batch after a small one
+    assert pace.left_seconds == 0.5
+    flush(pace, clock, 0.125)
+    pace.changed()
+    assert pace.left_seconds == 0.125
 
 
 def test_what_comes_while_a_flush_runs_is_for_the_next_one() -> None:
