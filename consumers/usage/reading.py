@@ -8,7 +8,6 @@ Fast      an event in structured mode is decoded at once, its data too; what tha
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, datetime
 from itertools import islice
@@ -80,8 +79,10 @@ class Reader:
         """Read records of the usage topic that `read` will be asked for; what is no usage event is left to it."""
         ahead = self.ahead
         for record in records:
-            with suppress(SchemaError, IsRequest, IsCorrection):
+            try:
                 ahead[id(record)] = read_usage(record)
+            except (SchemaError, IsRequest, IsCorrection):
+                continue
         for oldest in list(islice(ahead, max(len(ahead) - AHEAD_MAX, 0))):
             del ahead[oldest]
 
