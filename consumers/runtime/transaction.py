@@ -162,15 +162,23 @@ class Transaction:
         for record, _, _ in items:
             self.count(record.topic, "parked")
 
-    async def release_parked(self, references: Sequence[str], limit: int = 10_000) -> list[Record]:
-        """Take out and return the parked records that wait for one of `references`, in the order they arrived."""
+    async def release_parked(
+        self, references: Sequence[str], limit: int = 10_000, after: Record | None = None
+    ) -> list[Record]:
+        """Take out and return the parked records that wait for one of `references`, in the order they arrived.
+
+        Only those behind `after`: who parks a part again asks for the next one so, and does not get that part again.
+        """
+        place = (after.topic, after.partition, after.offset) if after is not None else ("", -1, -1)
         rows = await self.driver.fetch(
             "DELETE FROM runtime.parked WHERE agent = $1 AND id IN (SELECT id FROM runtime.parked WHERE agent = $1 "
-            'AND reference = ANY($2::text[]) ORDER BY topic, partition, "offset" LIMIT $3) RETURNING topic, partition, '
+            'AND reference = ANY($2::text[]) AND (topic, partition, "offset") > ($4, $5, $6) '
+            'ORDER BY topic, partition, "offset" LIMIT $3) RETURNING topic, partition, '
             '"offset", key, value, headers, recorded_at, watermark_at',
             self.agent,
             list(references),
             limit,
+            *place,
         )
         records = [_parked_record(row) for row in rows]
         return sorted(records, key=lambda record: (record.topic, record.partition, record.offset))

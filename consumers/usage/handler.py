@@ -99,19 +99,20 @@ class UsageAgent:
         await account_store.lock_contracts(tx.driver, alone=True)
         references = await self._projection.apply(changes, tx)
         directory = AccountDirectory()  # of this transaction: nothing of it may stay if it is rolled back
-        waiting: list[Waiting] = []
-        while references:
-            released = await tx.release_parked(references, RELEASE_RECORDS)
-            again = await self._count(released, directory, tx)
-            if released:
-                tx.count(USAGE.name, "released", len(released) - len(again))
-                tx.count(USAGE.name, "parked", -len(again))  # they were parked before: `park` counts them once more
-            waiting += again
-            if len(released) < RELEASE_RECORDS:
-                break
+        if references:
+            await self._release(references, directory, tx)
         if usage:
-            waiting += await self._count(usage, directory, tx)
-        await tx.park(waiting)
+            await tx.park(await self._count(usage, directory, tx))
+
+    async def _release(self, references: Sequence[str], directory: AccountDirectory, tx: Transaction) -> None:
+        """Count what waited for `references`, a part at a time; what waits for more is parked again with its part."""
+        last: Record | None = None
+        while released := await tx.release_parked(references, RELEASE_RECORDS, after=last):
+            again = await self._count(released, directory, tx)
+            tx.count(USAGE.name, "released", len(released) - len(again))
+            tx.count(USAGE.name, "parked", -len(again))  # they were parked before: `park` counts them once more
+            await tx.park(again)
+            last = released[-1]
 
     async def _count(self, records: Sequence[Record], directory: AccountDirectory, tx: Transaction) -> list[Waiting]:
         """Count `records`; return those that wait for a contract."""

@@ -25,6 +25,7 @@ from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.late import BEFORE_ALL_TICKS, Aside
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.partitions import ensure_partitions
+from fakturo.consumers.usage.reading import must_be_short
 from fakturo.consumers.usage.rerate_store import RerateRequest
 from fakturo.engine.meters import meter_of, quarter_hour
 from fakturo.engine.money import exact_context
@@ -47,6 +48,7 @@ async def take(records: Sequence[Record], tx: Transaction) -> None:
     for record in records:
         try:
             event = decode_event(record.value, record.headers)
+            must_be_short("source and id", event.source + event.id, "$.id")
         except SchemaError as error:
             tx.reject(record, error.reason, str(error))
             continue

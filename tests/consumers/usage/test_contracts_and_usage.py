@@ -1,14 +1,21 @@
 """Contracts and usage in any order, also at the same time: what comes first waits, and nothing is missed."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from random import Random
+from typing import Any
 
 import asyncpg
 import pytest
 
+from fakturo.consumers.runtime.isolation import handle_isolated
+from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.consumers.usage import handler
 from fakturo.consumers.usage.handler import UsageAgent
 from tests.consumers.usage.conftest import (
+    BY_REGION,
     CALLS,
     SALESFORCE_ID,
     THREE_EACH,
@@ -257,3 +264,37 @@ async def test_a_salesforce_id_is_that_of_the_account_that_named_it_last_whereve
         await desk.sign(*(account(name) for name in names))
     rows = await desk.connection.fetch("SELECT account_id, salesforce_id FROM usage.account ORDER BY account_id")
     assert [tuple(row) for row in rows] == [("A", SALESFORCE_ID), ("B", None)]
+
+
+async def test_what_waits_for_more_is_parked_again_part_by_part_and_met_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million events of a type that nothing counts yet are not held in memory each time their account changes."""
+    monkeypatch.setattr(handler, "RELEASE_RECORDS", 2)
+    kinds = ["api.call", "other", "other", "other", "api.call", "other"]
+    await desk.hand_in(*(desk.usage(str(number), type=kind) for number, kind in enumerate(kinds)))
+    parts: list[int] = []
+    park = Transaction.park
+
+    async def counting(tx: Transaction, items: Sequence[Any]) -> None:
+        parts.append(len(items))
+        await park(tx, items)
+
+    monkeypatch.setattr(Transaction, "park", counting)
+    tx = await desk.sign(account(), subscription(item("calls")))
+    assert parts == [1, 2, 1]
+    assert (tx.outcomes["billing.usage", "released"], tx.outcomes["billing.usage", "parked"]) == (2, 0)
+    assert await desk.stored() == ["0", "4"]
+    assert await desk.parked() == ["UA"] * 4
+
+
+async def test_a_parked_event_that_cannot_be_counted_is_refused_and_not_the_contract_that_releases_it(
+    desk: Desk,
+) -> None:
+    await desk.hand_in(desk.usage("bad", data={"region": Random(1).randbytes(4000).hex()}), desk.usage("good"))
+    tx = desk.transaction()
+    facts = [desk.contract(fact) for fact in (account(), subscription(item("regions", BY_REGION)))]
+    async with desk.connection.transaction():
+        await handle_isolated(desk.agent, facts, tx)
+    assert [(one.record.topic, one.reason.value) for one in tx.rejections] == [("billing.usage", "unknown_shape")]
+    assert await desk.stored() == ["good"]

@@ -1,7 +1,9 @@
 """A re-rating: totals taken anew from the events, and what was stated of them rated again, at the next tick."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 from fakturo.consumers.runtime.records import Record
@@ -93,6 +95,16 @@ async def test_an_unknown_account_and_an_absurd_range_are_dead_letters_with_thei
     )
     assert reasons(tx) == ["refused_by_book", "invalid_time", "invalid_time", "unknown_shape"]
     assert await desk.connection.fetchval("SELECT count(*) FROM usage.rerate_request") == 0
+
+
+async def test_a_request_with_an_id_that_no_index_holds_is_a_dead_letter(desk: Desk) -> None:
+    await desk.sign(account(), subscription(item("tokens", TOKENS)))
+    request = asked(desk)
+    assert request.value is not None
+    body = json.loads(request.value) | {"id": Random(1).randbytes(4000).hex()}
+    tx = await desk.hand_in(desk.record("billing.usage", json.dumps(body).encode()), desk.usage("1"))
+    assert reasons(tx) == ["unknown_shape"]
+    assert await desk.stored() == ["1"]
 
 
 async def test_a_request_that_comes_again_is_a_repeat_and_with_another_payload_a_conflict(desk: Desk) -> None:
