@@ -178,6 +178,7 @@ class _Again:
         await self.aside.save(tx)
         quarters = sorted(self.fold.quarters().union(before))
         if quarters:
+            await late_store.forget_problems(tx.driver, late_store.earliest(quarters))
             await late_store.queue_revisions(tx.driver, quarters)
             await store.mark_dirty(tx.driver, sorted({(account_id, meter_id) for account_id, meter_id, _ in quarters}))
         await rerate_store.queue_stated(tx.driver, request.account_id, request.totalled_until_at, self.until_at)

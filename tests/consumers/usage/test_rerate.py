@@ -73,6 +73,17 @@ async def test_a_total_that_has_no_event_is_gone_and_one_that_was_lost_is_back(d
     assert await totals(desk) == [(1, Decimal(5)), (1, Decimal(7))]
 
 
+async def test_an_item_that_could_not_be_rated_for_its_broken_totals_is_stated_when_they_are_mended(desk: Desk) -> None:
+    await desk.sign(account(), subscription(item("tokens", TOKENS)))
+    await desk.hand_in(desk.usage("1", data={"tokens": "5"}))
+    await desk.connection.execute("UPDATE usage.rollup SET sum_value = -5")
+    await desk.tick(MARCH)
+    assert desk.finals() == []
+    await desk.hand_in(asked(desk))
+    await desk.tick(datetime(2026, 3, 2, tzinfo=UTC))
+    assert desk.finals() == [("tokens", "2026-02-01", Decimal(5), 1000)]
+
+
 async def test_late_usage_is_counted_once_by_a_rerating(desk: Desk) -> None:
     await a_broken_february(desk)
     late = desk.usage("3", "2026-02-20T10:00:00Z", data={"tokens": "100"}, watermark_at=MARCH)
