@@ -49,11 +49,12 @@ async def save(
     )
     entries = sorted(group.entries, key=lambda entry: entry.key)
     await driver.execute(
-        "INSERT INTO invoicing.draft_item (subscription_item, period_start_at, period_end_at, invoice_id) "
-        "SELECT i.*, $4 FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) i",
+        "INSERT INTO invoicing.draft_item (subscription_item, period_start_at, period_end_at, is_next, invoice_id) "
+        "SELECT i.*, $5 FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::boolean[]) i",
         [entry.row.key for entry in entries],
         [entry.period.start_at for entry in entries],
         [entry.period.end_at for entry in entries],
+        [entry.is_next for entry in entries],
         invoice.invoice_id,
     )
 
@@ -99,6 +100,16 @@ async def stale(driver: asyncpg.Connection, limit: int) -> list[DraftRow]:
     return await _drafts(driver, rows)
 
 
+async def look_again_at(driver: asyncpg.Connection, invoice_id: str) -> None:
+    """Have the drafts made anew that hold a period which the invoice has lines of: it does not count any more."""
+    await driver.execute(
+        "UPDATE invoicing.draft SET stale = true WHERE invoice_id IN (SELECT d.invoice_id FROM invoicing.draft_item d "
+        "JOIN invoicing.invoice_line l ON l.subscription_item = d.subscription_item "
+        "AND l.item_period_start_at = d.period_start_at WHERE l.invoice_id = $1)",
+        invoice_id,
+    )
+
+
 async def delete(driver: asyncpg.Connection, invoice_ids: Sequence[str]) -> None:
     """Forget drafts: they are finalised, or there is nothing left to bill."""
     await driver.execute("DELETE FROM invoicing.draft WHERE invoice_id = ANY($1::text[])", sorted(invoice_ids))
@@ -129,6 +140,7 @@ async def _drafts(driver: asyncpg.Connection, rows: Sequence[asyncpg.Record]) ->
                         period=Period(start_at=one["period_start_at"], end_at=one["period_end_at"]),
                         payer_id=row["account"],
                         due_at=row["due_at"],
+                        is_next=one["is_next"],
                         reissues=row["reissues"],
                     )
                     for one in periods

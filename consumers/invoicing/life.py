@@ -174,6 +174,7 @@ async def _void(request: Request, document: Found, tx: Transaction) -> None:
     invoice = await life_store.void(tx.driver, document.invoice_id, day)
     if invoice is None:
         raise await _refused(document, Step.VOID, tx)
+    await drafts_store.look_again_at(tx.driver, invoice.invoice_id)
     await life_store.give_back_positions(tx.driver, invoice.invoice_id)
     taken_back = await discounts.release(tx, invoice, billed_again=request.event.data.reissue)
     await wallets.release(tx, invoice)

@@ -197,3 +197,51 @@ async def test_a_credit_note_that_takes_back_a_correction_is_the_payers_credit_b
     assert note.corrects == more.corrects == january.invoice_id
     assert await journey.balance("2300") == -68
     await check(journey)
+
+
+REVIEW: dict[str, Any] = {"review_seconds": 10 * 86400}
+
+
+async def test_a_draft_that_corrects_a_month_whose_invoice_is_void_for_good_does_so_no_more(begin: Begin) -> None:
+    """Late usage of January is on February's draft, 0.70 beside 0.07, when January's invoice is voided on 5 March."""
+    journey = opened(begin, "CAPPED", **REVIEW)
+    await use(journey, "2026-01-10", ("2026-01-10", 100))
+    await use(journey, "2026-02-20", ("2026-02-20", 1), ("2026-01-15", 10))
+    await journey.until("2026-03-05", 1)
+    drafts = journey.pipeline.told("fakturo.invoice.drafted.v1")
+    assert journey.lines(drafts[-1].data) == [("CAPPED", "charge", 7), ("CAPPED", "correction", 70)]
+    journey.ask("void", "A", invoice_id=journey.documents[0].invoice_id)
+    await journey.until("2026-03-07", 1)
+    drafts = journey.pipeline.told("fakturo.invoice.drafted.v1")
+    assert journey.lines(drafts[-1].data) == [("CAPPED", "charge", 7)]
+    await journey.until("2026-03-20", 1)
+    assert journey.issued() == [("2026-02-01", [("CAPPED", "charge", 700)]), ("2026-03-01", [("CAPPED", "charge", 7)])]
+    await check(journey)
+
+
+@pytest.mark.parametrize("void_on", ["2026-02-25", "2026-03-01"])
+async def test_a_draft_that_does_nothing_else_is_dropped_and_says_so(begin: Begin, void_on: str) -> None:
+    """At once: a draft of its own on 21 February, in review for ten days; voided before, or in the last moment."""
+    journey = opened(begin, "CAPPED", corrections="at_once", **REVIEW)
+    await use(journey, "2026-01-10", ("2026-01-10", 100))
+    await use(journey, "2026-02-20", ("2026-01-15", 10))
+    await journey.until(void_on, 1)
+    journey.ask("void", "A", invoice_id=journey.documents[0].invoice_id)
+    await journey.until("2026-03-20", 1)
+    drafts = [one.data for one in journey.pipeline.told("fakturo.invoice.drafted.v1")]
+    own = [journey.lines(one) for one in drafts if one.issue_date.isoformat() in ("2026-02-20", "2026-02-21")]
+    assert own == [[("CAPPED", "correction", 70)], []]
+    assert journey.issued() == [("2026-02-01", [("CAPPED", "charge", 700)]), ("2026-03-01", [("CAPPED", "charge", 0)])]
+    await check(journey)
+
+
+async def test_a_draft_that_corrects_a_month_whose_invoice_is_issued_again_bills_all_of_it(begin: Begin) -> None:
+    """As the first, with a reissue: January's 110 at 0.07, once."""
+    journey = opened(begin, "CAPPED", **REVIEW)
+    await use(journey, "2026-01-10", ("2026-01-10", 100))
+    await use(journey, "2026-02-20", ("2026-02-20", 1), ("2026-01-15", 10))
+    await journey.until("2026-03-05", 1)
+    journey.ask("void", "A", invoice_id=journey.documents[0].invoice_id, reissue=True)
+    await journey.until("2026-03-20", 1)
+    assert journey.billed("CAPPED") == {"2026-01": 770, "2026-02": 7}
+    await check(journey)
