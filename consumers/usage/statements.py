@@ -45,7 +45,7 @@ REVISED_PERIODS_MAX = 200
 EVENTS_MAX = 200_000
 """How many raw events are read in one call, beyond those of its first item."""
 EVENTS_A_SECOND = 10_000
-"""An item that is rated from its events rests a second for so many of them."""
+"""Items of one meter that are rated from its events rest a second for so many of them that were read."""
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +173,8 @@ async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | 
             work.postponed.append(item.due)
             continue
         if count:
-            work.event_counts[item.due.account_id, item.due.meter_id] = count
+            pair = item.due.account_id, item.due.meter_id
+            work.event_counts[pair] = work.event_counts.get(pair, 0) + count
         events += count
         try:
             used = await _used(item, totals, tx, tick_at)

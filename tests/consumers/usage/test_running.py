@@ -4,13 +4,28 @@ February 2026 has 28 days, 2,419,200 seconds; usage on the 8th at 00:00 has 7 da
 """
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import asyncpg
+import pytest
 
+from fakturo.consumers.usage import running_store, statements
+from fakturo.consumers.usage.handler import UsageAgent
+from fakturo.schemas.events.contracts import MeterDefinition
 from fakturo.schemas.events.usage import Forecast, NextTier, NextUnits, Outlook, TierReached
-from tests.consumers.usage.conftest import PEAK, THREE_EACH, TOKENS, TWO_EACH, Desk, account, item, price, subscription
+from tests.consumers.usage.conftest import (
+    PEAK,
+    THREE_EACH,
+    TOKENS,
+    TWO_EACH,
+    Desk,
+    account,
+    item,
+    price,
+    settings_of,
+    subscription,
+)
 
 D = Decimal
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -105,3 +120,32 @@ async def test_a_final_statement_has_no_outlook_not_even_as_a_field(desk: Desk, 
     content = json.loads(await connection.fetchval("SELECT content FROM usage.statement"))
     assert "outlook" not in content
     assert content["next_tier"] is None
+
+
+async def test_items_that_are_rated_from_their_events_rest_in_proportion_to_what_was_read_and_are_final_in_time(
+    connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two items read 30 events each: at 10 a second they rest 6 seconds; the calls, which are totals, as all do."""
+    monkeypatch.setattr(statements, "EVENTS_A_SECOND", 10)
+    rests: list[dict[tuple[str, int], timedelta]] = []
+    let_rest = running_store.let_rest
+
+    async def note(driver: asyncpg.Connection, asked: dict[tuple[str, int], timedelta]) -> None:
+        rests.append(asked)
+        await let_rest(driver, asked)
+
+    monkeypatch.setattr(running_store, "let_rest", note)
+    desk = Desk(connection, UsageAgent(settings_of(interim_seconds=1)))
+    users = MeterDefinition(code="users", event_type="api.call", aggregation="unique", value="data.tokens")
+    await desk.sign(account(), subscription(item("calls"), item("users", users), item("also", users)))
+    await desk.hand_in(*(desk.usage(str(number)) for number in range(30)))
+    assert len(await desk.flush()) == 3
+    meter_id = await connection.fetchval("SELECT meter_id FROM usage.meter WHERE code = 'users'")
+    assert rests == [{("UA", meter_id): timedelta(seconds=6)}]
+    await desk.hand_in(desk.usage("30", data={"tokens": "6"}))
+    await desk.tick(MARCH)
+    assert sorted(desk.finals()) == [
+        ("also", "2026-02-01", D(2), 400),
+        ("calls", "2026-02-01", D(31), 6200),
+        ("users", "2026-02-01", D(2), 400),
+    ]
