@@ -319,7 +319,7 @@ def bench_usage(
         int | None, typer.Option(min=1, help="Synthetic accounts, the worst case for totals. Default: the flights.")
     ] = None,
     poison: Annotated[int, typer.Option(min=0, max=20, help="Once more with so many percent of bad events.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, max=4, help="Once more with two (and four) workers.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=4, help="Once more with two (and four) workers.")] = 2,
     stored: Annotated[int, typer.Option(min=0, help="Once more after a million, and after so many, stored.")] = 0,
     kafka: Annotated[str, typer.Option(help="embedded, or apache: the real one; FAKTURO_KAFKA names another.")] = "",
     as_json: AsJson = False,

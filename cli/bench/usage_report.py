@@ -3,6 +3,8 @@
 Place     usage.py -> [this] -> terminal, or JSON.
 Keys      `events_per_second`, `read_decode_events_per_second`, `faust_events_per_second`, `cpu_us_per_event`,
           `latency_p99_ms`, `bytes_per_event`, `peak_rss_mb` are a contract (others may read them); so are their units.
+Workers   the speed is that of as many workers as were fastest, `workers_at_work`; what an event costs, memory and
+          latency are of one.
 """
 
 import json
@@ -42,7 +44,8 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """Return the figures with the machine and the versions."""
-        speed, read_speed = self.main.rate, _rate(self.read)
+        best = max((self.main, *self.by_workers), key=lambda measured: measured.rate)
+        speed, read_speed = best.rate, _rate(self.read)
         event, take = _rate(self.stock["event"]), _rate(self.stock["take"])
         return {
             "command": self.command,
@@ -50,6 +53,7 @@ class Report:
             "broker": self.broker,
             "event_bytes": round(self.event_bytes),
             "events_per_second": round(speed),
+            "workers_at_work": best.workers,
             "read_decode_events_per_second": round(read_speed),
             "faust_events_per_second": round(event),
             "faust_take_events_per_second": round(take),
@@ -120,8 +124,9 @@ def print_report(result: dict[str, Any]) -> None:
     latency = f"From publication to statement at {result['latency_events_per_second']:,} events/s of "
     latency += f"{result['latency_accounts']:,} accounts: p50 {result['latency_p50_ms']} ms, p99 "
     latency += f"{result['latency_p99_ms']} ms; {result['statements_per_second']:,} statements/s."
+    workers = f"That is the speed of {result['workers_at_work']} worker(s); what follows is of one."
     costs = f"CPU µs an event: {_listed(result['cpu_us_per_event'])}."
-    for line in (shares, latency, costs, f"Database backends: {_listed(result['database_backends'])}."):
+    for line in (shares, workers, latency, costs, f"Database backends: {_listed(result['database_backends'])}."):
         console.print(line, highlight=False, soft_wrap=True)
     _print_variations(result)
     console.print(json.dumps(result["machine"]), highlight=False, soft_wrap=True)

@@ -34,6 +34,7 @@ def test_every_step_is_measured_and_has_the_keys_that_others_read(
     assert 0 < result["latency_p50_ms"] <= result["latency_p99_ms"] <= result["latency_max_ms"]
     assert result["latency_unanswered"] == 0
     assert [row["workers"] for row in result["workers"]] == [1, 2]
+    assert result["events_per_second"] == max(row["events_per_second"] for row in result["workers"])
     assert result["poison"]["percent"] == 10
     # 1,200 clean ones and 1,080 that are not poison are in the book; then 4,000 are asked for.
     assert [row["stored"] for row in result["stored"]] == [4000]
