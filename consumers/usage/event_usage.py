@@ -16,8 +16,8 @@ import asyncpg
 import msgspec
 
 from fakturo.consumers.usage.folding import dimensions_values
+from fakturo.consumers.usage.levels import levels_before
 from fakturo.consumers.usage.rateable import DueItem, Stretch
-from fakturo.consumers.usage.totals import SliceRange, totals_of
 from fakturo.engine.errors import MeterError
 from fakturo.engine.meters import Aggregation, MeasuredEvent, StreamedUsage, aggregate
 from fakturo.engine.periods import Period
@@ -26,7 +26,6 @@ from fakturo.engine.prices import Usage
 EVENTS_AHEAD = 5000
 """How many events are fetched at a time."""
 
-_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 _EVENTS = """
 SELECT r.at, r.data
@@ -41,10 +40,14 @@ SELECT r.at, r.data
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a statement counts: events that came `before` a tick (None: all), levels `held_until_at` (None: the end)."""
+    """What a statement counts: events that came `before` a tick (None: all), levels `held_until_at` (None: the end).
+
+    Only a running statement `keeps_levels` (levels.py).
+    """
 
     before: datetime | None
     held_until_at: datetime | None
+    keeps_levels: bool = False
 
 
 async def usage_from_events(
@@ -53,7 +56,7 @@ async def usage_from_events(
     """Return the usage of `counted`, a part of `stretch`, as it is `known`."""
     levels: Mapping[tuple[str, ...], Decimal] = {}
     if due.meter.aggregation is Aggregation.WEIGHTED_SUM:
-        levels = await _levels(driver, due, counted.start_at)
+        levels = await _levels(driver, due, counted.start_at, keep=known.keeps_levels)
     events = _measured(driver, due, counted, known.before)
     if stretch.part.price.needs_events:
         kept = [_with_amount(event, due, stretch) async for event in events]
@@ -94,9 +97,10 @@ async def _measured(
                 continue
 
 
-async def _levels(driver: asyncpg.Connection, due: DueItem, at: datetime) -> dict[tuple[str, ...], Decimal]:
+async def _levels(
+    driver: asyncpg.Connection, due: DueItem, at: datetime, *, keep: bool
+) -> dict[tuple[str, ...], Decimal]:
     """Return the level of each group at the instant: the sum of all changes before it."""
-    before = SliceRange(due.account_id, due.meter_id, _BEGINNING, at)
-    (total,) = await totals_of(driver, [before])
     names = due.meter.group_by
-    return {dimensions_values(names, group.dimensions) if names else (): group.rollup.total for group in total.groups}
+    levels = await levels_before(driver, due.account_id, due.meter_id, at, keep=keep)
+    return {dimensions_values(names, text) if names else (): level for text, level in sorted(levels.items())}

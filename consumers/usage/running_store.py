@@ -6,7 +6,8 @@ Marks     a mark says since when totals of an account's meter have changed, and 
 Kept      the totals of a stretch up to `until_at`, some hours before the newest event. Right as long as no quarter
           before it changes: whoever changes totals marks them in the same transaction. What came for an earlier quarter
           has all added up again, and the kept part end that much earlier from then on. So a statement reads the last
-          hours, whatever lies before. Final statements never look at what is kept.
+          hours, whatever lies before. Final statements never look at what is kept. Levels are kept beside (levels.py):
+          who takes a mark deletes those that it is before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,11 @@ UPDATE usage.running_total k SET until_at = k.start_at, groups = '[]', lag_secon
        ELSE least($4, greatest(k.lag_seconds, extract(epoch FROM k.newest_at - t.from_at)))::int END
   FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS t(account_id, meter_id, from_at)
  WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id AND k.until_at > t.from_at AND k.until_at > k.start_at
+"""
+_FORGET_LEVELS = """
+DELETE FROM usage.kept_level k
+ USING unnest($1::text[], $2::int[], $3::timestamptz[]) AS t(account_id, meter_id, from_at)
+ WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id AND k.until_at > t.from_at
 """
 _REST = """
 UPDATE usage.dirty d SET rest_until_at = clock_timestamp() + new.rest
@@ -122,6 +128,7 @@ async def take_marks(driver: asyncpg.Connection, limit: int, rest: timedelta) ->
     found = sorted((row["account_id"], row["meter_id"], row["from_at"]) for row in rows)
     columns = [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]
     await driver.execute(_EMPTY, *columns, LAG_MAX // timedelta(seconds=1))
+    await driver.execute(_FORGET_LEVELS, *columns)
     return [(account_id, meter_id) for account_id, meter_id, _ in found]
 
 

@@ -207,7 +207,8 @@ async def _used(item: Rateable, totals: Sequence[SliceTotal], tx: Transaction, t
             if counted is None:
                 continue
             if item.due.meter.needs_events or stretch.part.price.needs_events:
-                usage = await usage_from_events(tx.driver, item.due, stretch, counted, Known(tick_at, until_at))
+                known = Known(tick_at, until_at, keeps_levels=tick_at is None)
+                usage = await usage_from_events(tx.driver, item.due, stretch, counted, known)
                 used[position] = used_of(item.due, totals[position], usage)
             position += 1
     return used

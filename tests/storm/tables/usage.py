@@ -80,6 +80,7 @@ NOT_COMPARED: dict[str, str] = {
     **dict.fromkeys(
         (
             "usage.dirty",
+            "usage.kept_level",
             "usage.late_rollup",
             "usage.retention",
             "usage.retotal_due",
