@@ -29,8 +29,8 @@ from fakturo.schemas.topics import TOPICS, read_by
 
 LOOK_SECONDS = 1.0
 """Time is looked at this often even without a tick of our own: another worker may have brought the last one."""
-BEHIND_PART = 4
-"""A batch of this part of the largest one: more has come than the worker has taken."""
+BEHIND_PART = 2
+"""A batch of this part of the largest one or more: the worker does not keep up."""
 
 log = structlog.get_logger(__name__)
 

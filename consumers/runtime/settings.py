@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         default=366 * 86_400, ge=0, description="usage dated further in the future than this is dead-lettered"
     )
     batch_records_max: int = Field(default=5000, ge=1)
-    bulk_records_max: int = Field(default=40_000, ge=1, description="largest batch of the bulk runner, in a backlog")
+    bulk_records_max: int = Field(default=25_000, ge=1, description="largest batch of the bulk runner, in a backlog")
     bulk_bytes_max: int = Field(default=24 * 1_048_576, ge=1, description="the same in bytes, so that memory is flat")
     instance: str = Field(default="0", description="which worker of the agent this is; static membership")
     session_seconds: float = Field(default=30.0, gt=0, description="Kafka session timeout")

@@ -28,7 +28,7 @@ class TimeRules:
         if at > known_at and self._is_too_far(at, known_at, record.watermark_at):
             known_at = max(known_at, record.watermark_at or known_at)
             return (
-                f"time {at.isoformat()} is more than {self.ahead.days} days after {known_at.isoformat()}, when the "
+                f"time {at.isoformat()} is more than {self.ahead} after {known_at.isoformat()}, when the "
                 "event came: set the sender's clock (FAKTURO_USAGE_AHEAD_SECONDS_MAX allows more)"
             )
         if account.since_at is not None and at < account.since_at:
