@@ -5,7 +5,8 @@ Order     news hold from the first tick after them. Before those of a time take 
           billed; so a jump over many days gives what daily ticks give, and no worker's speed shows on an invoice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -19,8 +20,8 @@ from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.engine.corrections import changed_from
 from fakturo.engine.errors import PriceError
 from fakturo.engine.periods import Period, first_instant
-from fakturo.engine.schedule import bill_at, next_item_period, version_at
-from fakturo.schemas.events.contracts import AccountChanged, Subscription
+from fakturo.engine.schedule import bill_at, is_one_time, next_item_period, version_at
+from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Subscription, SubscriptionItem
 from fakturo.schemas.events.usage import UsageRated
 
 UNREADABLE = (PriceError, OverflowError, ValueError)
@@ -83,6 +84,7 @@ class Changes:
         before = await contracts_store.find_items(tx.driver, (item.subscription_item for item in subscription.items))
         await contracts_store.save_subscription(tx.driver, subscription, news.known_at)
         changed: dict[str, datetime] = {}
+        earlier: list[SubscriptionItem] = []
         for item in subscription.items:
             known = before.get(item.subscription_item)
             if known is None or item.meter is not None:
@@ -90,6 +92,8 @@ class Changes:
             since_on = changed_from(known.item, item)
             if since_on is not None:
                 changed[item.subscription_item] = first_instant(since_on, "UTC") - _ZONES_APART
+            if item.service_start_on < known.item.service_start_on and not is_one_time(item):
+                earlier.append(item)
         billed = await corrections_store.billed_periods(tx.driver, changed) if changed else {}
         rows = [
             CorrectionRow(item=item, period=period, known_at=news.known_at)
@@ -97,9 +101,30 @@ class Changes:
             for period in periods
             if period.end_at > changed[item]
         ]
+        rows += await self._passed_over(subscription.account, earlier, news, tx)
         if rows:
             await corrections_store.mark(tx.driver, rows)
         return subscription.account
+
+    async def _passed_over(
+        self, account_id: str, items: Sequence[SubscriptionItem], news: News, tx: Transaction
+    ) -> list[CorrectionRow]:
+        """Return the periods before all that was billed of items whose service began earlier than was known."""
+        accounts = await contracts_store.find_accounts(tx.driver, [account_id] if items else [])
+        if account_id not in accounts:
+            return []
+        first = await corrections_store.first_billed_at(tx.driver, [item.subscription_item for item in items])
+        rows = []
+        for item in items:
+            first_at = first.get(item.subscription_item)
+            if first_at is None:
+                continue  # nothing was billed: its pointer begins with the service
+            with suppress(*UNREADABLE):  # its pointer says why
+                periods = list(_until(item, accounts[account_id].versions, first_at))
+                rows += [
+                    CorrectionRow(item=item.subscription_item, period=one, known_at=news.known_at) for one in periods
+                ]
+        return rows
 
     async def _revise(self, statement: UsageRated, news: News, tx: Transaction) -> None:
         """Keep a final statement that was said anew, or late; look at its period again where that was billed.
@@ -127,6 +152,14 @@ class Changes:
         period = Period(start_at=statement.period.start, end_at=statement.period.end)
         marked = CorrectionRow(item=row.key, period=period, known_at=news.known_at, at_once=True, running=True)
         await corrections_store.mark(tx.driver, [marked])
+
+
+def _until(item: SubscriptionItem, versions: Sequence[AccountVersion], until_at: datetime) -> Iterator[Period]:
+    """Yield the periods of the item from the start of its service on; the last of them ends at `until_at`."""
+    period = next_item_period(item, versions, None, None)
+    while period is not None and period.start_at < until_at:
+        yield Period(start_at=period.start_at, end_at=min(period.end_at, until_at))
+        period = next_item_period(item, versions, period.end_at, None)
 
 
 def payer_of(account: AccountChanged, at: datetime) -> str:

@@ -180,6 +180,16 @@ async def billed_periods(driver: asyncpg.Connection, items: Iterable[str]) -> di
     return found
 
 
+async def first_billed_at(driver: asyncpg.Connection, items: Iterable[str]) -> dict[str, datetime]:
+    """Return where the first billed period of each item begins; absent where nothing was billed."""
+    rows = await driver.fetch(
+        "SELECT subscription_item, min(period_start_at) AS first_at FROM invoicing.billed_period "
+        "WHERE subscription_item = ANY($1::text[]) GROUP BY subscription_item",
+        sorted(set(items)),
+    )
+    return {row["subscription_item"]: row["first_at"] for row in rows}
+
+
 async def passed_over(driver: asyncpg.Connection, periods: Sequence[tuple[str, Period]]) -> set[tuple[str, datetime]]:
     """Return item and start of those of `periods` that lie behind what was billed of the item, and were not billed.
 

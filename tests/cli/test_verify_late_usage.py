@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import asyncpg
@@ -79,3 +80,22 @@ async def test_usage_that_a_correction_took_out_and_that_is_billed_all_the_same_
     assert figures(await company.verify()) == []
     await company.tamper("DELETE FROM usage.correction")
     assert {("1", "0"), ("200", "0")} <= {one[1:] for one in figures(await company.verify())}
+
+
+async def test_a_service_that_began_earlier_than_was_known_is_billed_as_verify_works_it_out(company: Company) -> None:
+    """Since 15 February, then since 1 January: one call of January, two of February, at 2 EUR; a seat at 31 EUR."""
+    late = {"service_start_on": date(2026, 2, 15)}
+    await company.sign(account(), subscription(item("calls", meter=CALLS, **late), item("seat", **late)))
+    for name, day in (("e1", "01-20"), ("e2", "02-10"), ("e3", "02-20")):
+        await _say(company, _call(name, f"2026-{day}T10:00:00Z"))
+    await company.tick(2026, 3)
+    assert figures(await company.verify()) == []
+    await company.sign(subscription(item("calls", meter=CALLS), item("seat")))
+    for month in (4, 5):
+        await company.tick(2026, month)
+        assert figures(await company.verify()) == []
+    sums = await company.connection.fetch(
+        "SELECT item_period_start_at::date::text AS month, sum(amount_minor)::int AS minor FROM invoicing.invoice_line "
+        "GROUP BY 1 ORDER BY 1"
+    )
+    assert [tuple(row) for row in sums][:3] == [("2026-01-01", 3300), ("2026-02-01", 3500), ("2026-03-01", 3100)]

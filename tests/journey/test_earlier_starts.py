@@ -57,3 +57,30 @@ async def test_a_meter_that_came_later_still_counts_what_was_stored_before_the_f
     await journey.until("2026-04-10", 1)
     assert journey.billed("OWN") == {"2026-01": 100, "2026-02": 200, "2026-03": 300}
     await check(journey)
+
+
+@pytest.mark.parametrize("step_days", [0, 1])
+@pytest.mark.parametrize(
+    ("product", "before", "after"),
+    [
+        # 31.00 a month; of February the half from the 15th on, 14 of 28 days.
+        ("SEAT", {"2026-02": 1550}, {"2026-01": 3100, "2026-02": 3100, "2026-03": 3100}),
+        ("SEAT-ADV", {"2026-02": 1550, "2026-03": 3100}, {"2026-01": 3100, "2026-02": 3100, "2026-03": 3100}),
+        # Charged once, whenever that was.
+        ("SETUP", {"2026-02": 50000}, {"2026-02": 50000}),
+    ],
+)
+async def test_seats_of_months_before_what_was_billed_are_billed_too(
+    begin: Begin, product: str, before: dict[str, int], after: dict[str, int], step_days: int
+) -> None:
+    journey = begin()
+    journey.account("A")
+    journey.order("O", "A", "2026-02-15")
+    journey.item("ITEM", "O", product)
+    await journey.until("2026-03-10", step_days)
+    assert journey.billed("ITEM") == before
+    journey.change("Order", "O", EffectiveDate="2026-01-01")
+    await journey.until("2026-04-02", step_days)
+    billed = journey.billed("ITEM")
+    assert {month: minor for month, minor in billed.items() if month < "2026-04"} == after
+    await check(journey)
