@@ -20,6 +20,7 @@ from fakturo.cli.verify_events import SESSION_TABLE
 from fakturo.consumers.invoicing.handler import InvoicingAgent
 from fakturo.consumers.kpi.handler import KpiAgent
 from fakturo.consumers.ledger.handler import LedgerAgent
+from fakturo.consumers.runtime.agent import StopsOnTheWay
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Rejection, Transaction
@@ -200,16 +201,17 @@ class Company:
 
     async def tick(self, year: int, month: int, day: int = 1) -> list[Invoice]:
         """Let time reach midnight (UTC) of a day; return the documents that were issued by it."""
-        self.now, before = datetime(year, month, day, tzinfo=UTC), len(self.documents)
+        after, before = self.now, len(self.documents)
+        self.now = datetime(year, month, day, tzinfo=UTC)
         for name in ("usage", "invoicing", "ledger", "kpi"):
-            advance = getattr(self.agents[name], "advance", None)
-            while advance is not None:
+            agent, more = self.agents[name], hasattr(self.agents[name], "advance")
+            while more:
                 tx = self._transaction(name)
                 async with self.connection.transaction():
-                    more = await advance(self.now, tx)
+                    stop = await agent.next_stop(after, self.now, tx) if isinstance(agent, StopsOnTheWay) else self.now
+                    assert stop in (None, self.now), f"{name} stops at {stop}: no tick is left out here"
+                    more = stop is None or await agent.advance(self.now, tx)
                 await self._pass_on(tx)
-                if not more:
-                    break
         return self.documents[before:]
 
     async def flush(self) -> None:
