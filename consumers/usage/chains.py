@@ -100,10 +100,15 @@ class Chains:
             return self.events[root]
         return None if before[2] is None else self.events[before[2]]
 
-    def _has_retired(self, one: Correction) -> bool:
-        """Return whether what counts now is kept no more: it was moved to a month that has retired."""
-        before = self.standing.get(self.roots.get(one.corrects, one.corrects))
-        return before is not None and before[2] is not None and before[2] not in self.events
+    def _has_retired(self, one: Correction, exchange: Exchange) -> bool:
+        """Return whether what counts now is of a month that has retired, detached by now or not."""
+        root = self.roots.get(one.corrects, one.corrects)
+        before = self.standing.get(root)
+        identity = root if before is None else before[2]
+        if identity is None:
+            return False
+        counts = self.events.get(identity)
+        return counts is None or exchange.retention.too_old(counts.at, one.record.watermark_at) is not None
 
     def _keep(self, one: Correction, root: Identity, bound: Bound, *, stands: bool) -> None:
         self.payloads[one.identity] = one.payload_hash
@@ -143,8 +148,8 @@ class Chains:
         problem = exchange.time_problem(one.replacement) if one.replacement is not None else None
         if problem is not None:
             return Reason.INVALID_TIME, f"{problem} (at $.data.replacement.time)"
-        if self._has_retired(one):
-            text = f"event {event.id!r} of {event.source!r} was moved to a month that is kept no more: "
+        if self._has_retired(one, exchange):
+            text = f"event {event.id!r} of {event.source!r} is of, or was moved to, a month that is kept no more: "
             return Reason.INVALID_TIME, f"{text}bill the difference as a one-time charge (at $.data.corrects)"
         return None
 

@@ -9,6 +9,7 @@ from fakturo.consumers.usage import identity_sweep
 from fakturo.consumers.usage.handler import UsageAgent
 from fakturo.consumers.usage.retention import Keeper, Retention
 from tests.consumers.usage.conftest import CALLS, Desk, account, item, reasons, settings_of, subscription
+from tests.consumers.usage.test_corrected import correct, correction, replacement
 
 KEPT = 2
 
@@ -121,3 +122,19 @@ async def test_identities_go_in_bounded_parts_and_those_of_later_usage_stay(desk
     repeat = await desk.hand_in(desk.usage("young", at="2026-03-05T00:00:00Z"))
     assert not repeat.rejections and await desk.stored() == kept
     assert not await identity_sweep.sweep(desk.connection, at(3), pages=1)
+
+
+async def test_what_has_retired_can_neither_be_voided_nor_replaced_though_it_is_not_detached_yet(keeping: Desk) -> None:
+    """At 1 May usage since March is taken; in April February was two months behind."""
+    await keeping.sign(account(), subscription(item("calls")))
+    await keeping.hand_in(keeping.usage("february"), keeping.usage("april", at="2026-04-10T00:00:00Z"))
+    for month in (3, 4, 5):
+        await keeping.tick(at(month))
+    void = correction(keeping, "c", "february", None, watermark_at=at(5))
+    by_young = replacement("new", "5", "2026-04-20T00:00:00Z")
+    young = correction(keeping, "d", "february", by_young, watermark_at=at(5))
+    assert await correct(keeping, void, young) == ["invalid_time", "invalid_time"]
+    assert await keeping.stored() == ["april", "february"]
+    early = correction(keeping, "e", "february", by_young, watermark_at=at(4))
+    assert await correct(keeping, early) == []
+    assert await keeping.stored() == ["april", "february", "new"]
