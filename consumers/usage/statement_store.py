@@ -46,9 +46,9 @@ SELECT DISTINCT i.account_id, i.meter_id
 _SAVE = """
 INSERT INTO usage.statement AS old (subscription_item, account_id, subscription_id, product_code, product_name, meter,
     unit, currency, period_start_at, period_end_at, quantity, amount_exact, amount_minor, next_tier_remaining,
-    next_tier_unit_amount, as_of, final, revision, content, content_hash)
+    next_tier_unit_amount, as_of, final, revision, content, content_hash, said_count)
 SELECT item, account, subscription, product, name, meter, unit, currency, start_at, end_at, quantity, exact, minor,
-       remaining, unit_amount, as_of, final, revision, content::jsonb, content_hash
+       remaining, unit_amount, as_of, final, revision, content::jsonb, content_hash, 1
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
               $9::timestamptz[], $10::timestamptz[], $11::numeric[], $12::numeric[], $13::bigint[], $14::numeric[],
               $15::numeric[], $16::timestamptz[], $17::bool[], $18::int[], $19::text[], $20::bytea[])
@@ -61,8 +61,9 @@ ON CONFLICT (subscription_item) DO UPDATE SET account_id = excluded.account_id,
     amount_exact = excluded.amount_exact, amount_minor = excluded.amount_minor,
     next_tier_remaining = excluded.next_tier_remaining, next_tier_unit_amount = excluded.next_tier_unit_amount,
     as_of = excluded.as_of, final = excluded.final, revision = excluded.revision, content = excluded.content,
-    content_hash = excluded.content_hash
+    content_hash = excluded.content_hash, said_count = old.said_count + 1
  WHERE excluded.period_start_at >= old.period_start_at
+RETURNING subscription_item, said_count
 """
 
 
@@ -166,13 +167,13 @@ async def said_items(driver: asyncpg.Connection, rows: Sequence[StatementRow]) -
     return {row["subscription_item"] for row in found}
 
 
-async def save_statements(driver: asyncpg.Connection, rows: Sequence[StatementRow]) -> None:
-    """Keep the newest statement of each item."""
+async def save_statements(driver: asyncpg.Connection, rows: Sequence[StatementRow]) -> dict[str, int]:
+    """Keep the newest statement of each item; return how many were kept of it so far, where this one is the newest."""
     if not rows:
-        return
+        return {}
     found = sorted(rows, key=lambda row: row.statement.subscription_item)
     data = [row.statement for row in found]
-    await driver.execute(
+    saved = await driver.fetch(
         _SAVE,
         [one.subscription_item for one in data],
         [one.account for one in data],
@@ -195,3 +196,4 @@ async def save_statements(driver: asyncpg.Connection, rows: Sequence[StatementRo
         [row.content.decode() for row in found],
         [row.content_hash for row in found],
     )
+    return {row["subscription_item"]: row["said_count"] for row in saved}

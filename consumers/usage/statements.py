@@ -230,13 +230,13 @@ def _row(rated: Rated) -> StatementRow:
 
 
 async def _publish(rows: Sequence[StatementRow], tx: Transaction) -> None:
-    await statement_store.save_statements(tx.driver, rows)
+    said = await statement_store.save_statements(tx.driver, rows)
     for row in rows:
         data = row.statement
         event = event_of(
             agent=tx.agent,
             event_type=USAGE_RATED,
-            id=f"{data.subscription_item}/{row.start_on}/{_name(row)}",
+            id=f"{data.subscription_item}/{row.start_on}/{_name(row, said.get(data.subscription_item, 0))}",
             subject=data.account,
             time=data.as_of,
             data=Raw(row.content),
@@ -250,8 +250,12 @@ def _start_on(rated: Rated) -> date:
     return local_date(start_at, zone_at(rated.source.versions, start_at))
 
 
-def _name(row: StatementRow) -> str:
-    """Return what names a statement among those of its item and period."""
+def _name(row: StatementRow, said_count: int) -> str:
+    """Return what names a statement among those of its item and period.
+
+    A running one may say again what an earlier one said (usage was taken back, and more came): the count tells them
+    apart, so that nobody takes the newest for a repeat.
+    """
     if not row.statement.final:
-        return row.content_hash.hex()[:16]
+        return f"{row.content_hash.hex()[:16]}/{said_count}"
     return "final" if row.statement.revision == 1 else f"final/{row.statement.revision}"

@@ -1,8 +1,9 @@
-"""A running statement that says nothing new is not published again."""
+"""A running statement that says nothing new is not published again; what is said again is not the same event."""
 
 from decimal import Decimal
 
 from tests.consumers.usage.conftest import Desk, account, item, subscription
+from tests.consumers.usage.test_corrected import correction
 
 
 async def test_usage_that_runs_ahead_of_the_period_does_not_repeat_its_statement(desk: Desk) -> None:
@@ -14,3 +15,15 @@ async def test_usage_that_runs_ahead_of_the_period_does_not_repeat_its_statement
     await desk.hand_in(desk.usage("now too"))
     assert [one.quantity for one in await desk.flush()] == [Decimal(2)]
     assert len(set(desk.event_ids)) == len(desk.event_ids)
+
+
+async def test_a_statement_that_says_again_what_an_earlier_one_said_is_an_event_of_its_own(desk: Desk) -> None:
+    """1, 2, and 1 again when the second is voided: who drops repeats by (source, id) must not be left with the 2."""
+    await desk.sign(account(), subscription(item("calls")))
+    for record in (desk.usage("first"), desk.usage("second"), correction(desk, "void", "second", None)):
+        await desk.hand_in(record)
+        await desk.flush()
+    first, _, last = desk.published
+    assert [one.quantity for one in desk.published] == [Decimal(1), Decimal(2), Decimal(1)]
+    assert first == last
+    assert len(set(desk.event_ids)) == 3
