@@ -123,8 +123,8 @@ def _outstanding(entry: Entry, book: Book, payer: Payer) -> Sequence[BilledItem]
     if entry.row.removed:
         return []  # taken off its subscription: billed no more, and what was billed stays
     billed = book.billed.get(entry.key, Billed())
-    if billed.settled and not entry.is_next:
-        return []  # voided for good after its correction was noted
+    if billed.settled and not entry.is_next and not entry.running:
+        return []  # voided for good after its correction was noted; of a period that goes on the rest is owed
     should = _should(entry, book, payer)
     if entry.row.item.meter is not None and entry.key not in book.statements:
         return []  # nothing says what it should be

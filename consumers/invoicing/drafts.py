@@ -3,7 +3,8 @@
 Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> finalizing.
 Review    with a review window, or where a subscription asks for approval, a document is first a draft without a number.
           What comes in the window changes it, and is said again; one that is dropped is said without lines. Its
-          periods are billed by it and by nothing else.
+          periods are billed by it and by nothing else; what is on one at a threshold goes over to the bill of its
+          whole period once that is due.
 Books     a draft shows discounts and credit as they would be now, and takes nothing of them.
 """
 
@@ -35,9 +36,13 @@ _invoice = msgspec.json.Decoder(Invoice)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafts:
-    """Makes and finalises drafts; `review` is the window, `seller` the one of the settings."""
+    """Makes and finalises drafts; `review` is the window, `seller` the one of the settings.
+
+    `grace` is how long after its instant a period is billed.
+    """
 
     review: timedelta
+    grace: timedelta
     seller: Seller
 
     def is_reviewed(self, bill: Bill) -> bool:
@@ -59,7 +64,7 @@ class Drafts:
         known = {row.group.draft_id: row for row in rows}
         for invoice in await _looked_at(bills, at, tx):
             row = known[invoice.invoice_id]
-            is_new = encode(invoice).decode() != row.content
+            is_new = _invoice.decode(encode(invoice)) != _invoice.decode(row.content)
             await drafts_store.renew(tx.driver, invoice, row.draft_no + is_new)
             if is_new:
                 _publish(invoice, row.draft_no + 1, row.group.due_at, tx)
@@ -67,7 +72,7 @@ class Drafts:
 
     async def finalize(self, at: datetime, tx: Transaction) -> bool:
         """Finalise some of the drafts whose review is over at `at`; return whether there was any."""
-        rows = await drafts_store.ready(tx.driver, at, DRAFTS_MAX)
+        rows = await drafts_store.ready(tx.driver, at, self.grace, DRAFTS_MAX)
         bills = await self._bills(rows, tx)
         await drafts_store.delete(tx.driver, [row.group.draft_id or "" for row in rows])
         if bills:

@@ -3,9 +3,9 @@
 Place     drafts, approvals -> [this] -> Postgres schema `invoicing`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -49,12 +49,14 @@ async def save(
     )
     entries = sorted(group.entries, key=lambda entry: entry.key)
     await driver.execute(
-        "INSERT INTO invoicing.draft_item (subscription_item, period_start_at, period_end_at, is_next, invoice_id) "
-        "SELECT i.*, $5 FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::boolean[]) i",
+        "INSERT INTO invoicing.draft_item (subscription_item, period_start_at, period_end_at, is_next, running, "
+        "invoice_id) SELECT i.*, $6 "
+        "FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::boolean[], $5::boolean[]) i",
         [entry.row.key for entry in entries],
         [entry.period.start_at for entry in entries],
         [entry.period.end_at for entry in entries],
         [entry.is_next for entry in entries],
+        [entry.running for entry in entries],
         invoice.invoice_id,
     )
 
@@ -80,12 +82,21 @@ async def approve(driver: asyncpg.Connection, invoice_id: str, at: datetime) -> 
     return found is not None
 
 
-async def ready(driver: asyncpg.Connection, at: datetime, limit: int) -> list[DraftRow]:
-    """Lock and return drafts whose review is over at `at`, and that are approved where that is asked for."""
+async def ready(driver: asyncpg.Connection, at: datetime, grace: timedelta, limit: int) -> list[DraftRow]:
+    """Lock and return drafts whose review is over at `at`, and that are approved where that is asked for.
+
+    Not one at a threshold whose whole period was to be billed before its review was over: that bill takes it over, also
+    where both come in one step.
+    """
     rows = await driver.fetch(
-        "SELECT *, content::text AS document FROM invoicing.draft WHERE ready_at <= $1 "
-        "AND (NOT approval_required OR approved_at IS NOT NULL) ORDER BY ready_at, invoice_id LIMIT $2 FOR UPDATE",
+        "SELECT *, content::text AS document FROM invoicing.draft d WHERE ready_at <= $1 "
+        "AND (NOT approval_required OR approved_at IS NOT NULL) AND NOT EXISTS (SELECT FROM invoicing.draft_item i "
+        "JOIN invoicing.subscription_item s USING (subscription_item, period_start_at) "
+        "JOIN invoicing.final_statement f USING (subscription_item, period_start_at) WHERE i.invoice_id = d.invoice_id "
+        "AND i.running AND s.due_at + $2::interval < greatest(d.ready_at, d.approved_at)) "
+        "ORDER BY ready_at, invoice_id LIMIT $3 FOR UPDATE",
         at,
+        grace,
         limit,
     )
     return await _drafts(driver, rows)
@@ -107,6 +118,19 @@ async def look_again_at(driver: asyncpg.Connection, invoice_id: str) -> None:
         "JOIN invoicing.invoice_line l ON l.subscription_item = d.subscription_item "
         "AND l.item_period_start_at = d.period_start_at WHERE l.invoice_id = $1)",
         invoice_id,
+    )
+
+
+async def take_over(driver: asyncpg.Connection, entries: Iterable[Entry]) -> None:
+    """Take periods whose turn it is off the drafts that hold what ran up of them; those drafts are made anew."""
+    keys = sorted(entry.key for entry in entries)
+    await driver.execute(
+        "WITH taken AS (DELETE FROM invoicing.draft_item i USING unnest($1::text[], $2::timestamptz[]) "
+        "AS w(item, start_at) WHERE i.subscription_item = w.item AND i.period_start_at = w.start_at "
+        "RETURNING i.invoice_id) "
+        "UPDATE invoicing.draft SET stale = true WHERE invoice_id IN (SELECT invoice_id FROM taken)",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
     )
 
 
@@ -141,6 +165,7 @@ async def _drafts(driver: asyncpg.Connection, rows: Sequence[asyncpg.Record]) ->
                         payer_id=row["account"],
                         due_at=row["due_at"],
                         is_next=one["is_next"],
+                        running=one["running"],
                         reissues=row["reissues"],
                     )
                     for one in periods

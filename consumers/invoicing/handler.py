@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from fakturo.consumers.invoicing import (
     corrections_store,
     credit_expiry,
+    drafts_store,
     due,
     ended_terms,
     finalizing,
@@ -76,7 +77,8 @@ class InvoicingAgent:
         self._seller = seller_of(settings)
         self._changes = Changes(settings.billing_until)
         self._assignment = Assignment(at_once=settings.corrections == "at_once", grace=self._grace)
-        self._drafts = Drafts(review=timedelta(seconds=settings.review_seconds), seller=self._seller)
+        review = timedelta(seconds=settings.review_seconds)
+        self._drafts = Drafts(review=review, grace=self._grace, seller=self._seller)
 
     async def handle(self, batch: Sequence[Record], tx: Transaction) -> None:
         """Keep the contracts and statements of `batch`, and do what is asked for."""
@@ -158,11 +160,12 @@ class InvoicingAgent:
             return f"cannot be rated: {error}", None
 
     async def _finish(self, groups: Sequence[DueGroup], bills: Sequence[Bill], at: datetime, tx: Transaction) -> None:
-        """Draft or finalise the bills; the groups' periods are billed now, and their items move on."""
+        """Draft or finalise the bills; the groups' periods are billed now, by nothing else, and their items move on."""
         if not groups:
             return
-        await self._issue(bills, at, tx)
         regular = [entry for group in groups for entry in group.regular]
+        await drafts_store.take_over(tx.driver, regular)
+        await self._issue(bills, at, tx)
         whole = [entry for group in groups for entry in group.entries if entry.is_next or not entry.running]
         await corrections_store.save_billed_periods(tx.driver, whole)
         await corrections_store.drop(tx.driver, (entry.key for group in groups for entry in group.entries))
