@@ -22,9 +22,11 @@ SELECT (SELECT count(*) FROM usage.statement) AS statements,
        (SELECT count(*) FROM invoicing.invoice) AS invoices,
        (SELECT count(*) FROM ledger.journal) AS journals,
        (SELECT count(*) FROM kpi.value) AS kpis,
+       (SELECT count(*) FROM crm_sync.written WHERE NOT dirty) AS records_written_back,
        (SELECT count(*) FROM runtime.dead_letter) AS dead_letters,
        (SELECT count(*) FROM runtime.parked) AS parked
 """
+_EVENTS = "SELECT coalesce(sum(event_count), 0)::bigint FROM usage.segment"
 _AGENTS = """
 SELECT c.agent, min(c.watermark_at) AS reached_at,
        coalesce((SELECT sum(s.last_sequence - r.last_sequence) FROM runtime.cursor r
@@ -83,6 +85,7 @@ class View:
             "invoicing": ("invoices",),
             "ledger": ("journals",),
             "kpi": ("kpis",),
+            "crm_sync": ("records_written_back",),
         }[agent]
         return ", ".join(f"{self.counts.get(name, 0):,} {name.replace('_', ' ')}" for name in shown)
 
@@ -95,10 +98,7 @@ async def observe(settings: Settings, view: View, console: Console) -> None:
         while True:
             view.counts = dict(await connection.fetchrow(_COUNTS) or {})
             view.agents = {row["agent"]: row for row in await connection.fetch(_AGENTS)}
-            view.events_read = await connection.fetchval(
-                "SELECT coalesce(sum(n_live_tup), 0)::bigint FROM pg_stat_user_tables "
-                "WHERE schemaname = 'usage' AND relname LIKE 'event%'"
-            )
+            view.events_read = await connection.fetchval(_EVENTS)
             if not console.is_terminal and time.monotonic() - last_line >= LINE_SECONDS:
                 console.print(view.line(), highlight=False)
                 last_line = time.monotonic()
