@@ -9,7 +9,7 @@ from fakturo.consumers.usage.handler import UsageAgent
 from fakturo.consumers.usage.retention import Keeper
 
 FLUSH_REST = 4.0
-"""A flush waits four times as long as the last one took: running statements take a fifth of the time at most."""
+"""In a backlog a flush waits four times as long as the last one took: running statements take a fifth of the time."""
 
 
 def create(settings: Settings) -> AgentApp:
