@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from typing import Any
 
+from aiokafka import ConsumerRecord
+
 from fakturo.cli.bench.machine import cpu_seconds, peak_rss_mb
 from fakturo.cli.bench.sandbox_org import BenchOrg
 from fakturo.cli.bench.topic_reading import Ends, TopicReader, grown, reading
@@ -26,15 +28,13 @@ LOOK_SECONDS = 0.1
 async def measure_bridge(settings: Settings, org: BenchOrg, pid: int, event_count: int) -> dict[str, Any]:
     """Fill the bus with `event_count` events; return what the process `pid` made of them."""
     async with reading(settings, SF_ORDER_ITEM.name) as topic:
-        await _carried(topic, org, WARM_EVENTS)
+        await _records(topic, await _carried(topic, org, WARM_EVENTS), WARM_EVENTS)
         cpu_started = cpu_seconds(pid)
         starts = await _carried(topic, org, event_count)
         cpu_used = cpu_seconds(pid) - cpu_started
-        times: list[int] = []
-        ids: Counter[bytes] = Counter()
-        async for records in topic.read_until(event_count, starts, SECONDS_MAX):
-            times += [record.timestamp for record in records]
-            ids.update(record.key for record in records)
+        records = await _records(topic, starts, event_count)
+    times = [record.timestamp for record in records]
+    ids = Counter(record.key for record in records)
     if len(ids) != event_count or max(ids.values()) != 1:
         raise RuntimeError(f"{event_count} events became {len(times)} records of {len(ids)} different ids")
     return {
@@ -43,6 +43,11 @@ async def measure_bridge(settings: Settings, org: BenchOrg, pid: int, event_coun
         "cpu_seconds": cpu_used,
         "peak_rss_mb": peak_rss_mb(pid),
     }
+
+
+async def _records(topic: TopicReader, starts: Ends, count: int) -> list[ConsumerRecord]:
+    """Return the `count` records after `starts`; the ends alone count marks of transactions as records."""
+    return [record async for part in topic.read_until(count, starts, SECONDS_MAX) for record in part]
 
 
 async def _carried(topic: TopicReader, org: BenchOrg, count: int) -> Ends:
