@@ -9,9 +9,9 @@ Limit     what the event loop does by itself (reading sockets, the driver's prot
 """
 
 import json
-import os
 import signal
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
@@ -21,29 +21,26 @@ TELL = signal.SIGUSR2
 LOOP = "loop"
 
 PARTS: tuple[tuple[str, str], ...] = (
-    ("/aiokafka/", "client"),
-    ("/fakturo/consumers/runtime/runner_bulk", "client"),
-    ("/fakturo/consumers/runtime/received", "client"),
-    ("/fakturo/consumers/runtime/fetch_pacing", "client"),
-    ("/asyncpg/", "driver"),
-    ("/sqlalchemy/", "driver"),
-    ("/fakturo/consumers/runtime/database", "driver"),
-    ("/fakturo/schemas/", "decode"),
-    ("/fakturo/consumers/usage/reading", "decode"),
-    ("/fakturo/consumers/runtime/intake", "decode"),
-    ("/fakturo/engine/", "engine"),
-    ("/fakturo/consumers/", "engine"),
+    ("aiokafka.", "client"),
+    ("fakturo.consumers.runtime.runner_bulk", "client"),
+    ("fakturo.consumers.runtime.received", "client"),
+    ("fakturo.consumers.runtime.fetch", "client"),
+    ("asyncpg.", "driver"),
+    ("sqlalchemy.", "driver"),
+    ("fakturo.consumers.runtime.database", "driver"),
+    ("fakturo.schemas.", "decode"),
+    ("fakturo.consumers.usage.reading", "decode"),
+    ("fakturo.consumers.runtime.intake", "decode"),
+    ("fakturo.engine.", "engine"),
+    ("fakturo.consumers.", "engine"),
 )
-"""Which part of the path a source file belongs to, by a piece of its path; the first that fits."""
+"""Which part of the path a module belongs to, by the beginning of its name; the first that fits."""
 
 
-def part_of(filename: str) -> str | None:
-    """Return the part that a source file belongs to; None for what is nobody's (asyncio, the standard library)."""
-    name = filename.replace(os.sep, "/")
-    for piece, part in PARTS:
-        if piece in name:
-            return part
-    return None
+@lru_cache(maxsize=10_000)
+def part_of(module: str) -> str | None:
+    """Return the part that a module belongs to; None for what is nobody's (asyncio, the standard library)."""
+    return next((part for beginning, part in PARTS if module.startswith(beginning)), None)
 
 
 class Sampler:
@@ -52,7 +49,6 @@ class Sampler:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.counts: Counter[str] = Counter()
-        self._parts: dict[str, str | None] = {}
 
     def start(self) -> None:
         """Begin to look."""
@@ -62,10 +58,7 @@ class Sampler:
 
     def _look(self, _number: int, frame: FrameType | None) -> None:
         while frame is not None:
-            filename = frame.f_code.co_filename
-            if filename not in self._parts:
-                self._parts[filename] = part_of(filename)
-            part = self._parts[filename]
+            part = part_of(frame.f_globals.get("__name__", ""))
             if part is not None:
                 self.counts[part] += 1
                 return

@@ -81,19 +81,22 @@ def test_an_event_is_answered_by_the_first_statement_that_holds_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("filename", "part"),
+    ("module", "part"),
     [
-        ("/x/site-packages/aiokafka/consumer/fetcher.py", "client"),
-        ("/x/site-packages/asyncpg/connection.py", "driver"),
-        ("/x/fakturo/schemas/codec.py", "decode"),
-        ("/x/fakturo/consumers/usage/reading.py", "decode"),
-        ("/x/fakturo/consumers/usage/folding.py", "engine"),
-        ("/x/fakturo/engine/meters.py", "engine"),
-        ("/usr/lib/python3.11/asyncio/events.py", None),
+        ("aiokafka.consumer.fetcher", "client"),
+        ("fakturo.consumers.runtime.runner_bulk", "client"),
+        ("fakturo.consumers.runtime.fetched", "client"),
+        ("asyncpg.connection", "driver"),
+        ("fakturo.consumers.usage.reading", "decode"),
+        ("fakturo.schemas.envelope", "decode"),
+        ("fakturo.consumers.usage.folding", "engine"),
+        ("fakturo.consumers.runtime.processor", "engine"),
+        ("asyncio.base_events", None),
+        ("", None),
     ],
 )
-def test_a_source_file_belongs_to_the_part_that_its_folder_says(filename: str, part: str | None) -> None:
-    assert part_of(filename) == part
+def test_a_module_is_put_down_to_its_part_of_the_path(module: str, part: str | None) -> None:
+    assert part_of(module) == part
 
 
 def test_the_workers_cpu_is_shared_out_as_the_samples_fell() -> None:
