@@ -96,7 +96,8 @@ class Reader:
             try:
                 keep(read_usage(record) if event is None or event.record is not record else event)
             except (SchemaError, IsRequest, IsCorrection) as error:
-                unread.append((record, error))
+                # Its traceback holds this frame, and with it the whole batch, in a ring that the collector finds late.
+                unread.append((record, error.with_traceback(None)))
         return events, unread
 
 

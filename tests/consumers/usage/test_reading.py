@@ -105,3 +105,11 @@ async def test_of_what_was_read_ahead_and_never_asked_for_the_oldest_goes(
     for record in records:
         desk.agent.read_ahead([record])
     assert [event.id for event in desk.agent._reader.ahead.values()] == ["2", "3", "4"]
+
+
+def test_what_could_not_be_read_holds_nothing_of_its_batch() -> None:
+    """A traceback holds the frame that reads, and so every event of the batch, until the collector finds the ring."""
+    record = Record("billing.usage", 0, 0, None, b"{", (), RECORDED_AT)
+    _, [(unread, error)] = reading.Reader().read([record])
+    assert unread is record
+    assert error.__traceback__ is None
