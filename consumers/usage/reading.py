@@ -64,7 +64,9 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False):
     fingerprint: int
 
 
-Unread = tuple[Record, SchemaError | IsRequest | IsCorrection]
+Refusal = SchemaError | IsRequest | IsCorrection
+
+Unread = tuple[Record, Refusal]
 """A record that holds no usage event, and what it is instead."""
 
 
@@ -96,8 +98,7 @@ class Reader:
             try:
                 keep(read_usage(record) if event is None or event.record is not record else event)
             except (SchemaError, IsRequest, IsCorrection) as error:
-                # Its traceback holds this frame, and with it the whole batch, in a ring that the collector finds late.
-                unread.append((record, error.with_traceback(None)))
+                unread.append((record, _bare(error)))
         return events, unread
 
 
@@ -129,6 +130,15 @@ def read_usage(record: Record) -> UsageEvent:
         return _read_by_steps(record)
     number = identities.fingerprint(source, id_)
     return UsageEvent(record, source, id_, event.type, event.subject, utc(at), event.data, number)
+
+
+def _bare(error: Refusal) -> Refusal:
+    """Return `error` without what led to it.
+
+    Tracebacks hold the frames that read, and so every event of the batch, in rings that the collector finds late.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _read_by_steps(record: Record) -> UsageEvent:

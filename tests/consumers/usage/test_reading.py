@@ -112,4 +112,4 @@ def test_what_could_not_be_read_holds_nothing_of_its_batch() -> None:
     record = Record("billing.usage", 0, 0, None, b"{", (), RECORDED_AT)
     _, [(unread, error)] = reading.Reader().read([record])
     assert unread is record
-    assert error.__traceback__ is None
+    assert error.__traceback__ is error.__context__ is error.__cause__ is None
