@@ -146,20 +146,12 @@ def _read_by_steps(record: Record) -> UsageEvent:
     value = record.value
     if value is not None and b"\\u0000" in value and _NUL.search(value):
         raise SchemaError(Reason.UNKNOWN_SHAPE, "a text holds the character NUL, which cannot be stored")
-    return _read(record, _decoded_by_steps(record))
-
-
-def _decoded_by_steps(record: Record) -> Event[dict[str, Any]]:
     envelope = decode_envelope(record.value, record.headers)
-    _must_be_usage(envelope.type)
-    return _with_data(envelope)
-
-
-def _must_be_usage(event_type: str) -> None:
-    if event_type == USAGE_CORRECTED:
+    if envelope.type == USAGE_CORRECTED:
         raise IsCorrection
-    if event_type == RERATE_REQUESTED:
+    if envelope.type == RERATE_REQUESTED:
         raise IsRequest
+    return _read(record, _with_data(envelope))
 
 
 def _with_data(envelope: Event[Any]) -> Event[dict[str, Any]]:
