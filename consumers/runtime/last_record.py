@@ -62,7 +62,10 @@ async def _last_of(
     deadline = time.monotonic() + READ_SECONDS_MAX
     while await consumer.position(partition) < end:
         if time.monotonic() > deadline:
-            raise KafkaTimeoutError(f"an open transaction has held up {partition} for {READ_SECONDS_MAX:.0f} s")
+            held = f"{partition.topic}/{partition.partition} for {READ_SECONDS_MAX:.0f} s"
+            raise KafkaTimeoutError(
+                f"an open transaction has held up {held}: see docs/runbooks/hanging-transactions.md"
+            )
         fetched = await consumer.getmany(partition, timeout_ms=100)
         for record in fetched.get(partition, ()):
             if record.key == key and record.offset < end:
