@@ -136,9 +136,9 @@ class RecordHistory:
 
 
 def _without_hot_rows(ordered: Sequence[Fact]) -> list[Fact]:
-    """Leave out what a row says a second before an event says the same: the event knows the second.
+    """Leave out what a row says just before an event says the same: the event knows the second.
 
-    A record that never rests is read as of the second before its stamp (producers/salesforce/settling.py).
+    A record that never rests is read as of a millisecond before its stamp (producers/salesforce/settling.py).
     """
     told: dict[str, list[Fact]] = {}
     for fact in ordered:
@@ -147,7 +147,7 @@ def _without_hot_rows(ordered: Sequence[Fact]) -> list[Fact]:
 
     def is_hot(row: Fact) -> bool:
         return any(
-            row.effective_at < event.effective_at <= row.effective_at + SECOND and not differs(event.value, row.value)
+            row.effective_at < event.effective_at < row.effective_at + SECOND and not differs(event.value, row.value)
             for event in told.get(row.field, ())
         )
 

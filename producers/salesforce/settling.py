@@ -5,17 +5,17 @@ Problem   stamps and commits are told to the second. A row read at 12:00:00.3 an
           version; published in that order by arrival, the older value would win.
 Rule      a row counts only once its stamp lies SETTLE_MS before the org's clock as it was before the reading: no later
           commit can have that stamp any more. Fresher rows are read again.
-Hot       a record that changes all the time never settles. After some tries it goes out one second older than its
-          stamp: every field that changed in its last second has an event of that second, which wins; all others are
-          older than it anyway. So no value is wrong, whichever comes first.
+Hot       a record that changes all the time never settles. After some tries it goes out a millisecond older than its
+          stamp: newer than every event of the seconds before, which it has seen, and older than an event of the same
+          second, of which it cannot know. So no value is wrong, whichever comes first, and whether it comes or not.
 """
 
 from fakturo.consumers.runtime.salesforce.org import Org
 from fakturo.producers.salesforce.row_values import EPOCH, MILLISECOND
 
 SETTLE_MS = 2_000
-STAMP_MS = 1_000
-"""The resolution of a stamp."""
+HOT_MS = 1
+"""Stamps and commits are told to the second, so nothing else lies between a stamp and a millisecond before it."""
 
 
 async def settled_ms(org: Org) -> int:
@@ -25,4 +25,4 @@ async def settled_ms(org: Org) -> int:
 
 def hot_version_ms(stamp_ms: int) -> int:
     """Return the version of a row that would not settle."""
-    return stamp_ms - STAMP_MS
+    return stamp_ms - HOT_MS

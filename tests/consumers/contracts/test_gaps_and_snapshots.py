@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from fakturo.consumers.contracts.history import Fact, RecordHistory
 from fakturo.consumers.contracts.offers import Offers
+from fakturo.consumers.contracts.reducer import RecordState
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 from tests.consumers.contracts.desk import NO_RECORD, Desk, ms, record, snapshot_end
 
@@ -291,17 +292,38 @@ async def test_two_workers_that_end_readings_of_their_partitions_at_once_sweep_e
     assert tuple(await other.connection.fetchrow(query)) == (8, 8)
 
 
-def test_an_event_that_says_what_a_row_said_a_second_before_knows_when_it_took_effect() -> None:
-    at = datetime(2026, 11, 1, 12, 0, 5, tzinfo=UTC)
+HOT = timedelta(milliseconds=1)
+"""By how much a row of a record that never rests is dated before its stamp."""
 
-    def fact(value: str, seconds: int, *, is_row: bool) -> Fact:
-        effective_at = at + timedelta(seconds=seconds)
+
+def test_an_event_that_says_what_a_row_said_a_millisecond_before_knows_when_it_took_effect() -> None:
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def fact(value: str, effective_at: datetime, *, is_row: bool) -> Fact:
         return Fact(field="Name", value=value, effective_at=effective_at, recorded_at=at, is_row=is_row)
 
-    # The row of 12:00:06 never rested and was published as of 12:00:05, before the event of 12:00:06 came.
-    history = RecordHistory.of(
+    told_at = at + timedelta(seconds=1)
+    told = RecordHistory.of(
         "Account",
         "001000000000001AAA",
-        [fact("old", -60, is_row=False), fact("new", 0, is_row=True), fact("new", 1, is_row=False)],
+        [
+            fact("old", at - timedelta(minutes=1), is_row=False),
+            fact("new", told_at - HOT, is_row=True),
+            fact("new", told_at, is_row=False),
+        ],
     )
-    assert history.holds_since("Name") == at + timedelta(seconds=1)
+    assert told.holds_since("Name") == told_at
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0)])
+def test_a_row_of_a_record_that_never_rests_hides_no_event_of_the_second_before(order: tuple[int, ...]) -> None:
+    """Empty at 12:00:00, filled at 12:00:53, emptied at 12:00:54, which nobody told: the row of stamp :54 found it."""
+    began_at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    filled_at, read_at = began_at + timedelta(seconds=53), began_at + timedelta(seconds=54) - HOT
+    says = [(began_at, None, False), (filled_at, "555", False), (read_at, None, True)]
+    state, facts = RecordState(), []
+    for arrival, (at, value, is_row) in enumerate(says[place] for place in order):
+        state.apply({"Phone": value}, round(at.timestamp() * 1000))
+        facts.append(Fact(field="Phone", value=value, effective_at=at, recorded_at=at, arrival=arrival, is_row=is_row))
+    assert state.values == {"Phone": None}
+    assert RecordHistory.of("Account", "001000000000001AAA", facts).holds_since("Phone") == read_at
