@@ -15,6 +15,7 @@ from typing import Any
 
 from fakturo.cli.sandbox.org import SandboxOrg
 from fakturo.cli.sandbox.transactions import CommittedTransaction
+from fakturo.producers.salesforce.settling import HOT_MS
 from fakturo.schemas.salesforce.compounds import dotted_name
 
 Key = tuple[str, str]
@@ -87,18 +88,20 @@ class OrgHistory:
 
     def expected(self, key: Key) -> Iterator[tuple[str, FieldTruth, frozenset[int]]]:
         """Yield (dotted field, last change, the seconds at which its value may have taken effect in the book)."""
+        for name, changes in self.changes(key):
+            seconds = {at for change in _unseen(changes) for at in self._seconds(key, change)}
+            if changes[-1].value is None and all(one.fate is not Fate.TOLD for one in changes if one.value):
+                seconds.update(self.commits[key])  # it was empty when the record was made, and nobody told otherwise
+            yield name, changes[-1], frozenset(seconds)
+
+    def changes(self, key: Key) -> Iterator[tuple[str, list[FieldTruth]]]:
+        """Yield (dotted field, its changes) of the fields of a record that events tell of."""
         entity = self.org.objects[key[0]]
         compounds = {one.compound for one in entity.fields.values()}
         for name, changes in self.fields[key].items():
             shown = entity.fields.get(name)
             if shown is not None and shown.in_event and name not in compounds and not self._is_moved(key, name):
-                described = {"name": name, "compoundFieldName": shown.compound}
-                seconds = {at for change in _unseen(changes) for at in self._seconds(key, change)}
-                if changes[-1].value is None and all(one.fate is not Fate.TOLD for one in changes if one.value):
-                    seconds.update(
-                        self.commits[key]
-                    )  # it was empty when the record was made, and nobody told otherwise
-                yield dotted_name(described), changes[-1], frozenset(seconds)
+                yield dotted_name({"name": name, "compoundFieldName": shown.compound}), changes
 
     def _is_moved(self, key: Key, name: str) -> bool:
         """Return whether the field says when the record was deleted, which the event of the deletion does not tell."""
@@ -109,9 +112,8 @@ class OrgHistory:
         at = {change.commit_ms}
         if change.fate is not Fate.TOLD:
             at |= {gap for gap in (*self.gaps[key], *self.object_gaps[key[0]]) if gap <= change.commit_ms}
-            # A record that never rests is read as of a second before its stamp (producers/salesforce/settling.py).
             later = [one for one in self.commits[key] if one >= change.commit_ms]
-            at |= {one - rest for one in later for rest in (0, 1000)}
+            at |= {one - rest for one in later for rest in (0, HOT_MS)}
         return at
 
 

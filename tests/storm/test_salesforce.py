@@ -2,9 +2,10 @@
 
 Input     a sandbox org in this process (org_changes.py), read by two bridges; two workers of contracts, two relays, on
           a real Apache Kafka and a Postgres that syncs.
-Checks    the field values of the book are the org's (`fakturo salesforce drift`'s own comparison); each took effect at
-          the second in which it was committed (org_history.py); a `read_committed` reader sees no change twice and no
-          break of a sequence; the dead letters are empty.
+Checks    the field values of the book are the org's (`fakturo salesforce drift`'s own comparison); every change that
+          was told stands in its history, and each value took effect at the second in which it was committed
+          (org_history.py); a `read_committed` reader sees no change twice and no break of a sequence; the dead letters
+          are empty.
 Outage    then the org's stream is off for longer than its retention while 5,000 records change: no drift either.
 Settings  FAKTURO_STORM_SEED (printed), FAKTURO_STORM_CHANGES, FAKTURO_STORM_KILLS.
 """
@@ -29,6 +30,7 @@ from fakturo.cli.salesforce.drift import compare
 from fakturo.cli.sandbox.clock import epoch_ms
 from fakturo.cli.sandbox.running import run_sandbox
 from fakturo.cli.sandbox.server import RunningSandbox
+from fakturo.consumers.contracts.history import RecordHistory
 from fakturo.consumers.contracts.publication import END_OF_TIME
 from fakturo.consumers.contracts.store import load_histories
 from fakturo.consumers.runtime.salesforce.errors import OrgFault
@@ -56,13 +58,16 @@ ENTITIES = "Account,Contact,Contract,Order,OrderItem,Product2,PricebookEntry,Pro
 BRIDGES = ("salesforce/0", "salesforce/1")
 OTHERS = ("contracts/0", "contracts/1", "relay/0", "relay/1")
 
-_ARRIVED = """
-SELECT min(newest_ms) FROM (SELECT max(committed_ms) AS newest_ms FROM contracts.record WHERE entity = 'Account'
-                             GROUP BY partition) each
+_TOLD = "NOT v.is_row AND v.field <> '$swept'"
+_ARRIVED = f"""
+SELECT min(newest_at) FROM (
+    SELECT max(v.effective_at) AS newest_at
+      FROM contracts.record r JOIN contracts.field_version v USING (entity, record_id)
+     WHERE r.entity = 'Account' AND {_TOLD} GROUP BY r.partition) each
 """
-_TOLD_SINCE = """
-SELECT EXISTS (SELECT FROM contracts.field_version
-                WHERE NOT is_row AND effective_at > to_timestamp($1::bigint / 1000.0) + interval '1 second')
+_TOLD_SINCE = f"""
+SELECT EXISTS (SELECT FROM contracts.field_version v
+                WHERE {_TOLD} AND v.effective_at > to_timestamp($1::bigint / 1000.0) + interval '1 second')
 """
 _LEFT = """
 SELECT (SELECT count(*) FROM runtime.outbox) AS outbox, (SELECT count(*) FROM runtime.dead_letter) AS dead_letters
@@ -234,7 +239,8 @@ class Stage:
 
     async def arrived_ms(self) -> int:
         """Return up to which commit all events have surely arrived in the book; 0 where it cannot be asked."""
-        return int(await self._asked(_ARRIVED) or 0)
+        found = await self._asked(_ARRIVED)
+        return 0 if found is None else epoch_ms(found)
 
     async def is_told_since(self, since_ms: int) -> bool:
         """Return whether an event of after `since_ms` has arrived in the book."""
@@ -252,26 +258,50 @@ class Stage:
             return None
 
     async def check_effects(self) -> None:
-        """Check that each value took effect when it was committed."""
+        """Check that every change that was told stands in the book, and that each value took effect at its commit."""
         wrong: list[str] = []
         checked = inexact = 0
         connection = await self.rig.connect()
         try:
             for keys in batched(sorted(key for key in self.history.fields if key[0] in ENTITIES.split(","))):
-                told = {key: list(self.history.expected(key)) for key in keys}
-                names = {name for found in told.values() for name, _, _ in found}
+                names = {name for key in keys for name, _ in self.history.changes(key)}
                 histories = await load_histories(connection, [key[1] for key in keys], names, END_OF_TIME)
-                for key, name, truth, allowed in [(place, *one) for place in keys for one in told[place]]:
-                    found_at = histories[key[1]].holds_since(name)
-                    found_ms = None if found_at is None else epoch_ms(found_at)
-                    checked += 1
-                    inexact += found_ms != truth.commit_ms
-                    if found_ms not in allowed:
-                        wrong.append(f"{key} {name}: {found_ms} is none of {sorted(allowed)} ({truth.fate})")
+                for key in keys:
+                    wrong += self._lost(key, histories[key[1]])
+                    for name, truth, allowed in self.history.expected(key):
+                        found_at = histories[key[1]].holds_since(name)
+                        found_ms = None if found_at is None else epoch_ms(found_at)
+                        checked += 1
+                        inexact += found_ms != truth.commit_ms
+                        if found_ms not in allowed:
+                            wrong.append(f"{key} {name} since {found_ms}, not {sorted(allowed)} ({truth.fate})")
+                            self._say_both(key, name, histories[key[1]])
         finally:
             await connection.close()
         self.breaker.say(f"     {checked:,} effective times checked, {inexact:,} of changes that nobody told of")
         assert wrong[:10] == [], f"seed {SEED}: {len(wrong)} wrong"
+
+    def _lost(self, key: Key, history: RecordHistory) -> list[str]:
+        """Return which changes of a record were told and are not in its history."""
+        known = {(fact.field, epoch_ms(fact.effective_at)) for fact in history.facts}
+        lost = [
+            (name, one)
+            for name, changes in self.history.changes(key)
+            for one in changes
+            if one.fate is Fate.TOLD and (name, one.commit_ms) not in known
+        ]
+        for name in dict.fromkeys(name for name, _ in lost):
+            self._say_both(key, name, history)
+        return [f"{key} {name} of {one.commit_ms} was told and is not in the book" for name, one in lost]
+
+    def _say_both(self, key: Key, name: str, history: RecordHistory) -> None:
+        org = [(one.value, one.commit_ms, one.fate.value) for one in dict(self.history.changes(key))[name]]
+        book = [
+            (one.value, epoch_ms(one.effective_at), "row" if one.is_row else "event", one.gap_at)
+            for one in history.facts
+            if one.field == name
+        ]
+        self.breaker.say(f"     {key} {name}: the org {org}, the book {book}, resets {self.trouble.resets}")
 
     async def check_published(self) -> None:
         """Check what a `read_committed` reader sees: each change once, sequences without a hole, no dead letter."""

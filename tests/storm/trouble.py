@@ -31,6 +31,8 @@ class Trouble:
     history: OrgHistory
     book: Book
     done: Counter[str] = field(default_factory=Counter)
+    resets: list[tuple[int, int]] = field(default_factory=list)
+    """Of each reset: up to which commit all had arrived, and when it was, in milliseconds since 1970."""
 
     async def gap(self) -> None:
         """An event without its content."""
@@ -87,10 +89,12 @@ class Trouble:
 
     async def stream_reset(self) -> None:
         """All positions lose their meaning: what was not read yet is lost, and what comes until it is read again."""
-        self.history.lose_since(await self.book.arrived_ms())
+        arrived_ms = await self.book.arrived_ms()
+        self.history.lose_since(arrived_ms)
         with self.history.while_(Fate.UNTOLD):
             self.sandbox.org.faults.apply({"stream_reset": True})
             reset_ms = epoch_ms(self.sandbox.org.clock.now())
+            self.resets.append((arrived_ms, reset_ms))
             while not await self.book.is_told_since(reset_ms):
                 self.company.work()
                 await asyncio.sleep(0.2)
