@@ -2,8 +2,8 @@
 
 Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> finalizing.
 Review    with a review window, or where a subscription asks for approval, a document is first a draft without a number.
-          What comes in the window changes it, and is said again; one that is dropped is said without lines. Its
-          periods are billed by it and by nothing else; what is on one at a threshold goes over to the bill of its
+          What comes in the window changes it, and is said again; one that is dropped is said without lines, and what
+          is said of its document later is counted on from there, so no two events have one id. Its periods are billed by it and by nothing else; what is on one at a threshold goes over to the bill of its
           whole period once that is due.
 Books     a draft shows discounts and credit as they would be now, and takes nothing of them.
 """
@@ -54,8 +54,8 @@ class Drafts:
         numbered = await finalizing.with_revisions(bills, tx)
         for bill, invoice in zip(numbered, await _looked_at(numbered, at, tx), strict=True):
             ready_at = bill.group.due_at + self.review
-            await drafts_store.save(tx.driver, bill.group, invoice, ready_at, needs_approval(bill.payer))
-            _publish(invoice, 1, bill.group.due_at, tx)
+            draft_no = await drafts_store.save(tx.driver, bill.group, invoice, ready_at, needs_approval(bill.payer))
+            _publish(invoice, draft_no, bill.group.due_at, tx)
 
     async def renew(self, at: datetime, tx: Transaction) -> bool:
         """Make anew some of the drafts that a change has touched; return whether there was any."""
@@ -93,7 +93,7 @@ class Drafts:
                 gone.append(row)
             else:
                 bills.append(_as_drafted(bill, row))
-        await drafts_store.delete(tx.driver, [row.group.draft_id or "" for row in gone])
+        await drafts_store.drop(tx.driver, [row.group.draft_id or "" for row in gone])
         for row in gone:
             _publish(_emptied(row), row.draft_no + 1, row.group.due_at, tx)
         return await finalizing.with_revisions(bills, tx)

@@ -27,12 +27,14 @@ class DraftRow:
 
 async def save(
     driver: asyncpg.Connection, group: DueGroup, invoice: Invoice, ready_at: datetime, approval: bool
-) -> None:
-    """Keep a new draft and the periods on it."""
-    await driver.execute(
+) -> int:
+    """Keep a new draft and the periods on it; return its number, which goes on from a dropped one of its document."""
+    draft_no: int = await driver.fetchval(
+        "WITH dropped AS (DELETE FROM invoicing.dropped_draft WHERE invoice_id = $1 RETURNING draft_no) "
         "INSERT INTO invoicing.draft (invoice_id, account, seller_code, currency, cost_centre, period_start_at, "
-        "revision, due_at, ready_at, approval_required, reissues, content, true_up_of) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13)",
+        "revision, due_at, ready_at, approval_required, reissues, content, true_up_of, draft_no) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, "
+        "coalesce((SELECT draft_no FROM dropped), 0) + 1) RETURNING draft_no",
         invoice.invoice_id,
         group.key.payer_id,
         group.key.seller_code,
@@ -59,6 +61,7 @@ async def save(
         [entry.running for entry in entries],
         invoice.invoice_id,
     )
+    return draft_no
 
 
 async def renew(driver: asyncpg.Connection, invoice: Invoice, draft_no: int) -> None:
@@ -135,8 +138,18 @@ async def take_over(driver: asyncpg.Connection, entries: Iterable[Entry]) -> Non
 
 
 async def delete(driver: asyncpg.Connection, invoice_ids: Sequence[str]) -> None:
-    """Forget drafts: they are finalised, or there is nothing left to bill."""
+    """Forget drafts: they are finalised, and nothing is a draft of them again."""
     await driver.execute("DELETE FROM invoicing.draft WHERE invoice_id = ANY($1::text[])", sorted(invoice_ids))
+
+
+async def drop(driver: asyncpg.Connection, invoice_ids: Sequence[str]) -> None:
+    """Forget drafts of which nothing is left to bill, but for how often they were said, that they are gone included."""
+    await driver.execute(
+        "WITH gone AS (DELETE FROM invoicing.draft WHERE invoice_id = ANY($1::text[]) RETURNING invoice_id, draft_no) "
+        "INSERT INTO invoicing.dropped_draft (invoice_id, draft_no) "
+        "SELECT invoice_id, draft_no + 1 FROM gone ORDER BY invoice_id",
+        sorted(invoice_ids),
+    )
 
 
 async def _drafts(driver: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list[DraftRow]:

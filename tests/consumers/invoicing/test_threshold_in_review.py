@@ -188,3 +188,22 @@ async def test_a_draft_that_is_approved_while_its_month_waits_for_a_statement_is
     await books.desk.take(statement("UA", "movement", 1, (15_000, 15_000)))
     (months,) = await books.tick(month(2) + 3 * DAY)
     assert lines(months) == [("correction", "movement", 4_000), ("charge", "terminal", 1_500_000)]
+
+
+async def test_a_draft_that_was_dropped_and_is_made_again_is_said_under_ids_of_its_own(books: Books) -> None:
+    """110.00, all of it taken back, then 120.00: one document, said three times, each an event of its own."""
+    await begin(books.desk)
+    (first,) = await count(books, 11_000, TENTH)
+    await books.desk.take(statement("UA", "movement", 1, final=False), watermark_at=TENTH + 2 * DAY)
+    (gone,) = await books.tick(TENTH + 3 * DAY)
+    (again,) = await count(books, 12_000, TWENTIETH)
+    assert [lines(one) for one in (first, gone, again)] == [
+        [("charge", "movement", 11_000)], [], [("charge", "movement", 12_000)],
+    ]  # fmt: skip
+    document = first.invoice_id
+    assert [event.id for event in books.events] == [f"{document}:drafted:{number}" for number in (1, 2, 3)]
+    await count(books, 12_500, TWENTIETH + 2 * DAY)
+    await books.ask("approve", document, at=TWENTIETH + 4 * DAY)
+    (invoice,) = await books.tick(TWENTIETH + 5 * DAY)
+    assert (books.events[-2].id, lines(invoice)) == (f"{document}:drafted:4", [("charge", "movement", 12_500)])
+    assert len({event.id for event in books.events}) == len(books.events) == 5

@@ -139,6 +139,7 @@ NOT_COMPARED: dict[str, str] = {
             "invoicing.correction",
             "invoicing.draft",
             "invoicing.draft_item",
+            "invoicing.dropped_draft",
             "invoicing.news",
             "invoicing.running_statement",
             "invoicing.subscription_item",
