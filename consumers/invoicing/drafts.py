@@ -3,8 +3,9 @@
 Place     due -> billing -> [this] -> drafts_store, outbox (`drafted`); time, or an approval -> finalizing.
 Review    with a review window, or where a subscription asks for approval, a document is first a draft without a number.
           What comes in the window changes it, and is said again; one that is dropped is said without lines, and what
-          is said of its document later is counted on from there, so no two events have one id. Its periods are billed by it and by nothing else; what is on one at a threshold goes over to the bill of its
-          whole period once that is due.
+          is said of its document later is counted on from there, so no two events have one id. Its periods are billed
+          by it and by nothing else; what is on one at a threshold goes over to the bill of its whole period once that
+          is due.
 Books     a draft shows discounts and credit as they would be now, and takes nothing of them.
 """
 

@@ -84,7 +84,7 @@ class Projection:
         """Apply `changes`; return the references whose parked records may be counted now."""
         newest = _newest(changes)
         version = await projection_store.next_version(tx.driver)
-        await projection_store.save_accounts(tx.driver, [data for _, data in newest.accounts.values()], version)
+        named = await projection_store.save_accounts(tx.driver, [data for _, data in newest.accounts.values()], version)
         await self._save_subscriptions(newest, tx)
         touched = {*newest.accounts, *(data.account for _, data in newest.subscriptions.values())}
         accounts = await projection_store.load_accounts(tx.driver, sorted(touched))
@@ -93,7 +93,7 @@ class Projection:
         await revisions.queue(_changed(newest, items), accounts, self.billing_until, tx)
         gained = await metering.save_meters(accounts, items, version, self.open_periods, tx)
         await _mark(newest, items, tx)
-        return _references(accounts, newest, gained)
+        return sorted(named | _references(accounts, newest, gained))
 
     async def _save_subscriptions(self, newest: _Newest, tx: Transaction) -> None:
         metered = [
@@ -146,7 +146,6 @@ def _newest(changes: Sequence[Change]) -> _Newest:
     newest = _Newest()
     for record, data in changes:
         if isinstance(data, AccountChanged):
-            newest.accounts.pop(data.account, None)  # in order of the last word: who named a Salesforce id last has it
             newest.accounts[data.account] = (record, data)
         else:
             newest.subscriptions[data.subscription_id] = (record, data)
@@ -173,11 +172,11 @@ async def _mark(newest: _Newest, items: Sequence[ItemRow], tx: Transaction) -> N
         await store.mark_dirty(tx.driver, pairs)
 
 
-def _references(accounts: dict[str, ProjectedAccount], newest: _Newest, gained: set[str]) -> list[str]:
+def _references(accounts: dict[str, ProjectedAccount], newest: _Newest, gained: set[str]) -> set[str]:
     """Return the subjects of the accounts that are known and are new, or can count what they could not before."""
     references: set[str] = set()
     for account_id, account in accounts.items():
         if account.content is None or (account_id not in gained and account_id not in newest.accounts):
             continue
         references |= {account_id, account.content.salesforce_id}
-    return sorted(references)
+    return references

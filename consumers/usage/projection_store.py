@@ -3,7 +3,7 @@
 Place     projection -> [this] -> Postgres schema `usage`. The caller holds the contracts alone (account_store.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -63,32 +63,46 @@ async def next_version(driver: asyncpg.Connection) -> int:
     return int(await driver.fetchval("UPDATE usage.contracts_version SET version = version + 1 RETURNING version"))
 
 
-async def save_accounts(driver: asyncpg.Connection, accounts: Sequence[AccountChanged], version: int) -> None:
-    """Save accounts, as they came; a Salesforce id belongs to the account that named it last."""
+async def save_accounts(driver: asyncpg.Connection, accounts: Sequence[AccountChanged], version: int) -> set[str]:
+    """Save accounts; return the Salesforce ids that name another account than before.
+
+    Of accounts that name one id, it is that of the one whose word was recorded last, and of equals of the one whose id
+    sorts last: what they say now decides, whatever came in one batch. Who gives an id up leaves it to who names it too.
+    """
     if not accounts:
-        return
-    owners = {row.salesforce_id: row.account for row in accounts}
+        return set()
     rows = sorted(accounts, key=lambda account: account.account)
     ids = [row.account for row in rows]
-    salesforce_ids = [row.salesforce_id if owners[row.salesforce_id] == row.account else None for row in rows]
-    await driver.execute(
-        "UPDATE usage.account SET salesforce_id = NULL, version = $3 FROM unnest($1::text[], $2::text[]) "
-        "AS new(account_id, salesforce_id) WHERE account.salesforce_id = new.salesforce_id "
-        "AND account.account_id <> new.account_id",
+    before = await driver.fetch(
+        "SELECT content->>'salesforce_id' AS named FROM usage.account "
+        "WHERE account_id = ANY($1::text[]) AND content IS NOT NULL",
         ids,
-        salesforce_ids,
-        version,
     )
     await driver.execute(
-        "INSERT INTO usage.account (account_id, salesforce_id, content, version) SELECT account_id, salesforce_id, "
-        "content::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS new(account_id, salesforce_id, content) "
-        "ON CONFLICT (account_id) DO UPDATE SET salesforce_id = excluded.salesforce_id, content = excluded.content, "
-        "version = excluded.version",
+        "INSERT INTO usage.account (account_id, content, version) SELECT account_id, content::jsonb, $3 "
+        "FROM unnest($1::text[], $2::text[]) AS new(account_id, content) "
+        "ON CONFLICT (account_id) DO UPDATE SET content = excluded.content, version = excluded.version",
         ids,
-        salesforce_ids,
         [encode(row).decode() for row in rows],
         version,
     )
+    return await _share_out(driver, {row.salesforce_id for row in rows} | {row["named"] for row in before}, version)
+
+
+async def _share_out(driver: asyncpg.Connection, salesforce_ids: Iterable[str], version: int) -> set[str]:
+    """Give each Salesforce id to one of the accounts that name it; return those that went to another."""
+    moved = await driver.fetch(
+        "WITH named AS (SELECT account_id, content->>'salesforce_id' AS salesforce_id, "
+        "row_number() OVER (PARTITION BY content->>'salesforce_id' "
+        "ORDER BY (content->>'recorded_at')::timestamptz DESC, account_id DESC) AS place "
+        "FROM usage.account WHERE content->>'salesforce_id' = ANY($1::text[])) "
+        "UPDATE usage.account a SET salesforce_id = n.owned, version = $2 FROM "
+        "(SELECT account_id, CASE WHEN place = 1 THEN salesforce_id END AS owned FROM named) n "
+        "WHERE a.account_id = n.account_id AND a.salesforce_id IS DISTINCT FROM n.owned RETURNING a.salesforce_id",
+        sorted(salesforce_ids),
+        version,
+    )
+    return {row["salesforce_id"] for row in moved} - {None}
 
 
 async def save_meters(

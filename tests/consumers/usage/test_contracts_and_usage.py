@@ -1,8 +1,9 @@
 """Contracts and usage in any order, also at the same time: what comes first waits, and nothing is missed."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -15,6 +16,7 @@ from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import handler
 from fakturo.consumers.usage.handler import UsageAgent
 from tests.consumers.usage.conftest import (
+    BEGINNING,
     BY_REGION,
     CALLS,
     SALESFORCE_ID,
@@ -260,8 +262,10 @@ async def test_a_worker_knows_an_account_no_more_by_the_salesforce_id_that_it_ha
 async def test_a_salesforce_id_is_that_of_the_account_that_named_it_last_wherever_a_batch_ends(
     desk: Desk, batches: list[list[str]]
 ) -> None:
+    minutes = itertools.count()
     for names in batches:
-        await desk.sign(*(account(name) for name in names))
+        words = [account(name, recorded_at=BEGINNING + timedelta(minutes=next(minutes))) for name in names]
+        await desk.sign(*words)
     rows = await desk.connection.fetch("SELECT account_id, salesforce_id FROM usage.account ORDER BY account_id")
     assert [tuple(row) for row in rows] == [("A", SALESFORCE_ID), ("B", None)]
 
