@@ -16,6 +16,7 @@ from decimal import Decimal
 import asyncpg
 
 from fakturo.cli.verify_contracts import ExpectedSlice, Key, expected_slices, reached_by
+from fakturo.cli.verify_periods import Bounds
 from fakturo.cli.verify_published import Contracts
 from fakturo.cli.verify_rating import WIDE, RatedLine, rated_lines
 from fakturo.cli.verify_result import Verification
@@ -52,11 +53,10 @@ _REVISED = "SELECT DISTINCT subscription_item, period_start_at FROM usage.final_
 
 @dataclass(frozen=True, slots=True)
 class _Billed:
-    """What the lines of a slice add up to, and the start of the billing period that it is a part of."""
+    """What the lines of a slice add up to, and the billing period that it is a part of."""
 
     line: RatedLine
-    period_start_at: datetime
-    period_end_at: datetime
+    period: Bounds
 
 
 async def verify_invoices(connection: asyncpg.Connection, contracts: Contracts, result: Verification) -> None:
@@ -76,11 +76,11 @@ async def verify_invoices(connection: asyncpg.Connection, contracts: Contracts, 
     for key in sorted((set(expected) | (found.keys() - gone - early)) - retired):
         part, line = expected.get(key, (None, None))
         billed = found.get(key)
-        period_start_at = part.period.start_at if part else billed.period_start_at if billed else key[1]
+        period = part.period if part else billed.period if billed else Bounds(key[1], key[2])
         if _is_same(line, billed):
             exact = part is not None and _is_strict(part, revised)
             _compare(result, key, line, billed.line if billed else None, exact=exact)
-        elif why := waits.get((key[0], period_start_at)) or waits.get((key[0], None)):
+        elif why := _why(waits.get(key[0], {}), period):
             noted[why] += 1
         else:
             _compare(result, key, line, billed.line if billed else None, exact=True)
@@ -105,7 +105,7 @@ async def _retired(connection: asyncpg.Connection, expected: Mapping[Key, tuple[
 
 def _early(found: Mapping[Key, _Billed], expected: Collection[Key], reached_at: datetime) -> set[Key]:
     """Return what was billed before its period was over: it is what was used by then, and nothing keeps that."""
-    return {key for key, one in found.items() if key not in expected and one.period_end_at > reached_at}
+    return {key for key, one in found.items() if key not in expected and one.period.end_at > reached_at}
 
 
 def _is_same(expected: RatedLine | None, billed: _Billed | None) -> bool:
@@ -158,11 +158,20 @@ async def _found(connection: asyncpg.Connection) -> dict[Key, _Billed]:
             WIDE.add(before.exact, row["amount_exact"]),
             before.amount_minor + row["rated_minor"],
         )
-        found[key] = _Billed(line, row["item_period_start_at"], row["item_period_end_at"])
+        found[key] = _Billed(line, Bounds(row["item_period_start_at"], row["item_period_end_at"]))
     return found
 
 
-async def _waits(connection: asyncpg.Connection) -> Mapping[tuple[str, datetime | None], str]:
-    """Return why something of an item's period (None: of all of them) is not billed yet."""
+async def _waits(connection: asyncpg.Connection) -> Mapping[str, Mapping[datetime | None, str]]:
+    """Return, by item and the start of its period (None: all of them), why something of it is not billed yet."""
     rows: Iterable[asyncpg.Record] = await connection.fetch(_PENDING)
-    return {(row["subscription_item"], row["period_start_at"]): row["why"] for row in rows}
+    waits: dict[str, dict[datetime | None, str]] = {}
+    for row in rows:
+        waits.setdefault(row["subscription_item"], {})[row["period_start_at"]] = row["why"]
+    return waits
+
+
+def _why(waits: Mapping[datetime | None, str], period: Bounds) -> str | None:
+    """Return what a period waits for; the book knows it by the start that it was billed from, which may be later."""
+    starts = sorted(at for at in waits if at is not None and period.start_at <= at < period.end_at)
+    return waits[starts[0]] if starts else waits.get(None)

@@ -10,7 +10,7 @@ Anchors   regular periods are counted from the item's anchor date (31 Jan, 28 Fe
 Source    PRICING.md, Periods; Lago's `billing_boundaries_spec.rb` for anchors at a month's end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -113,6 +113,29 @@ def next_item_period(
     else:
         start_at = max(regular.start_at, done_until_at or regular.start_at)
     return Period(start_at=start_at, end_at=regular.end_at)
+
+
+def periods_until(item: SubscriptionItem, versions: Sequence[AccountVersion], until_at: datetime) -> Iterator[Period]:
+    """Yield the periods of `item` that begin before `until_at`, from its service start on, whatever was billed."""
+    period = next_item_period(item, versions, None, None)
+    while period is not None and period.start_at < until_at:
+        yield period
+        period = next_item_period(item, versions, period.end_at, None)
+
+
+def begun_earlier(
+    item: SubscriptionItem, versions: Sequence[AccountVersion], period: Period, before_at: datetime | None
+) -> Period:
+    """Return `period`, the first that was billed, from where its service began in it if that is earlier than was known.
+
+    `before_at` is where the period that was billed before it ended (None: there was none); what touches is whole.
+    """
+    if before_at == period.start_at:
+        return period
+    for one in periods_until(item, versions, period.start_at):
+        if one.end_at == period.end_at:
+            return Period(start_at=max(one.start_at, before_at or one.start_at), end_at=period.end_at)
+    return period
 
 
 def bill_at(item: SubscriptionItem, period: Period) -> datetime:

@@ -10,13 +10,17 @@ from fakturo.cli.explain.lines import FoundLine
 from fakturo.cli.explain.steps import billed_before_minor, steps_of
 from fakturo.engine.contracts import item_slices, request_of
 from fakturo.engine.errors import PriceError
+from fakturo.engine.periods import Period
 from fakturo.engine.prices import usage_of
 from fakturo.engine.rating import rate_slices
 
 
 def rated_steps(found: FoundLine, contract: Contract, locale: str | None) -> list[Step] | None:
     """Return the steps of the slice; None where the contract now makes something else of it."""
-    item, period, zone = contract.item, found.item_period, contract.zone(found.item_period)
+    item, period = contract.item, found.item_period
+    if found.line.period.start < period.start_at:  # its service began earlier in it than was known
+        period = Period(start_at=found.line.period.start, end_at=period.end_at)
+    zone = contract.zone(period)
     try:
         slices = item_slices(item, period, zone, contract.currency)
         requests = [request_of(part, period, zone, usage_of(part.terms.quantity), item.unit or "") for part in slices]

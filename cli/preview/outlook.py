@@ -6,7 +6,7 @@ Now       is what time has reached for the usage agent. Licensed items stand wit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -89,7 +89,7 @@ def _with(book: Book, periods: dict[Key, PricedPeriod], pace_at: datetime | None
         used = period.used()
         statement = period.statement(used) if pace_at is None else forecast_of(period, used, pace_at)
         statements[key] = statement, pace_at or period.period.start_at
-    return Book(accounts=book.accounts, subscriptions=book.subscriptions, statements=statements, billed=book.billed)
+    return replace(book, statements=statements)
 
 
 def forecast_of(period: PricedPeriod, used: Sequence[Usage], at: datetime) -> UsageRated:

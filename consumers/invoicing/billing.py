@@ -19,7 +19,7 @@ from fakturo.engine.invoicing import BilledItem, InvoiceHead, net_items
 from fakturo.engine.periods import Period, local_date
 from fakturo.engine.prices import usage_of
 from fakturo.engine.rating import rate_slices
-from fakturo.engine.schedule import is_one_time, version_at
+from fakturo.engine.schedule import begun_earlier, is_one_time, version_at
 from fakturo.engine.tax import tax_point
 from fakturo.schemas.events.contracts import AccountVersion, Seller
 from fakturo.schemas.events.invoices import LineTax, Party
@@ -147,8 +147,7 @@ def _should(entry: Entry, book: Book, payer: Payer) -> list[BilledItem]:
     if item.meter is not None:
         lines = _metered(entry, found[0], tax) if found is not None else []
     else:
-        account = version_at(book.accounts[child].versions, entry.period.start_at)
-        lines = _licensed(entry, account, tax, payer)
+        lines = _licensed(entry, book, tax, payer)
     return [
         replace(
             line,
@@ -182,10 +181,14 @@ def _metered(entry: Entry, statement: UsageRated, tax: LineTax) -> list[BilledIt
     ]
 
 
-def _licensed(entry: Entry, account: AccountVersion, tax: LineTax, payer: Payer) -> list[BilledItem]:
-    item, zone = entry.row.item, account.timezone
-    slices = item_slices(item, entry.period, zone, entry.row.currency)
-    requests = [request_of(part, entry.period, zone, usage_of(part.terms.quantity), item.unit or "") for part in slices]
+def _licensed(entry: Entry, book: Book, tax: LineTax, payer: Payer) -> list[BilledItem]:
+    item, versions = entry.row.item, book.accounts[entry.row.account_id].versions
+    period = entry.period
+    if not is_one_time(item):
+        period = begun_earlier(item, versions, period, book.before.get(entry.key))
+    zone = version_at(versions, period.start_at).timezone
+    slices = item_slices(item, period, zone, entry.row.currency)
+    requests = [request_of(part, period, zone, usage_of(part.terms.quantity), item.unit or "") for part in slices]
     lines = []
     for part, result in zip(slices, rate_slices(requests), strict=True):
         phrases = explained(part, result, result.quantity)

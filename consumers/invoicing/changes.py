@@ -20,7 +20,7 @@ from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.engine.corrections import changed_from
 from fakturo.engine.errors import PriceError
 from fakturo.engine.periods import Period, first_instant
-from fakturo.engine.schedule import bill_at, is_one_time, next_item_period, version_at
+from fakturo.engine.schedule import bill_at, is_one_time, next_item_period, periods_until, version_at
 from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, Subscription, SubscriptionItem
 from fakturo.schemas.events.usage import UsageRated
 
@@ -113,14 +113,14 @@ class Changes:
         accounts = await contracts_store.find_accounts(tx.driver, [account_id] if items else [])
         if account_id not in accounts:
             return []
-        first = await corrections_store.first_billed_at(tx.driver, [item.subscription_item for item in items])
+        billed = await corrections_store.first_billed(tx.driver, [item.subscription_item for item in items])
         rows = []
         for item in items:
-            first_at = first.get(item.subscription_item)
-            if first_at is None:
+            first = billed.get(item.subscription_item)
+            if first is None:
                 continue  # nothing was billed: its pointer begins with the service
             with suppress(*UNREADABLE):  # its pointer says why
-                periods = list(_until(item, accounts[account_id].versions, first_at))
+                periods = list(_before(item, accounts[account_id].versions, first))
                 rows += [
                     CorrectionRow(item=item.subscription_item, period=one, known_at=news.known_at) for one in periods
                 ]
@@ -154,12 +154,14 @@ class Changes:
         await corrections_store.mark(tx.driver, [marked])
 
 
-def _until(item: SubscriptionItem, versions: Sequence[AccountVersion], until_at: datetime) -> Iterator[Period]:
-    """Yield the periods of the item from the start of its service on; the last of them ends at `until_at`."""
-    period = next_item_period(item, versions, None, None)
-    while period is not None and period.start_at < until_at:
-        yield Period(start_at=period.start_at, end_at=min(period.end_at, until_at))
-        period = next_item_period(item, versions, period.end_at, None)
+def _before(item: SubscriptionItem, versions: Sequence[AccountVersion], first: Period) -> Iterator[Period]:
+    """Yield the periods of the item before `first`, from the start of its service on.
+
+    Not what lies before `first` in its own period: that is looked at again, and billed from its new start on.
+    """
+    for period in periods_until(item, versions, first.start_at):
+        if period.end_at != first.end_at:
+            yield Period(start_at=period.start_at, end_at=min(period.end_at, first.start_at))
 
 
 def payer_of(account: AccountChanged, at: datetime) -> str:

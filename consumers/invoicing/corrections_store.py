@@ -180,14 +180,29 @@ async def billed_periods(driver: asyncpg.Connection, items: Iterable[str]) -> di
     return found
 
 
-async def first_billed_at(driver: asyncpg.Connection, items: Iterable[str]) -> dict[str, datetime]:
-    """Return where the first billed period of each item begins; absent where nothing was billed."""
+async def first_billed(driver: asyncpg.Connection, items: Iterable[str]) -> dict[str, Period]:
+    """Return the first billed period of each item; absent where nothing was billed."""
     rows = await driver.fetch(
-        "SELECT subscription_item, min(period_start_at) AS first_at FROM invoicing.billed_period "
-        "WHERE subscription_item = ANY($1::text[]) GROUP BY subscription_item",
+        "SELECT DISTINCT ON (subscription_item) * FROM invoicing.billed_period "
+        "WHERE subscription_item = ANY($1::text[]) ORDER BY subscription_item, period_start_at",
         sorted(set(items)),
     )
-    return {row["subscription_item"]: row["first_at"] for row in rows}
+    return {
+        row["subscription_item"]: Period(start_at=row["period_start_at"], end_at=row["period_end_at"]) for row in rows
+    }
+
+
+async def billed_before(driver: asyncpg.Connection, entries: Iterable[Entry]) -> dict[tuple[str, datetime], datetime]:
+    """Return where the billed period before each entry ended; absent where none was."""
+    keys = sorted({entry.key for entry in entries})
+    rows = await driver.fetch(
+        "SELECT w.item, w.start_at, b.period_end_at FROM unnest($1::text[], $2::timestamptz[]) AS w(item, start_at), "
+        "LATERAL (SELECT period_end_at FROM invoicing.billed_period WHERE subscription_item = w.item "
+        "AND period_start_at < w.start_at ORDER BY period_start_at DESC LIMIT 1) b",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+    return {(row["item"], row["start_at"]): row["period_end_at"] for row in rows}
 
 
 async def passed_over(driver: asyncpg.Connection, periods: Sequence[tuple[str, Period]]) -> set[tuple[str, datetime]]:

@@ -26,12 +26,13 @@ ITEMS_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
-    """What the bills of some groups need to know."""
+    """What the bills of some groups need to know; `before` is where the billed period before an entry ended."""
 
     accounts: Mapping[str, AccountChanged]
     subscriptions: Mapping[str, Subscription]
     statements: Statements
     billed: Mapping[tuple[str, datetime], Billed]
+    before: Mapping[tuple[str, datetime], datetime]
 
 
 async def find_groups(closed_at: datetime, at: datetime, tx: Transaction) -> list[DueGroup]:
@@ -124,6 +125,9 @@ async def read_book(groups: Sequence[DueGroup], tx: Transaction) -> Book:
         ),
         statements=await statement_store.find_statements(tx.driver, entries),
         billed=await corrections_store.find_billed(tx.driver, entries),
+        before=await corrections_store.billed_before(
+            tx.driver, (entry for entry in entries if entry.row.item.meter is None)
+        ),
     )
 
 

@@ -4,8 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
-from fakturo.engine.schedule import next_item_period, version_at
+from fakturo.engine.periods import Period
+from fakturo.engine.schedule import begun_earlier, next_item_period, version_at
 from fakturo.schemas.events.contracts import AccountVersion, ItemTax, ItemTerms, SubscriptionItem
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,3 +77,23 @@ def test_an_account_is_what_its_newest_version_by_then_says() -> None:
     assert version_at([first, second], datetime(2025, 1, 1, tzinfo=UTC)) is first
     assert version_at([first, second], datetime(2026, 2, 1, tzinfo=UTC) - timedelta(seconds=1)) is first
     assert version_at([first, second], datetime(2026, 2, 1, tzinfo=UTC)) is second
+
+
+@pytest.mark.parametrize(
+    ("start_on", "before_at", "from_on"),
+    [
+        (date(2026, 2, 15), None, 15),  # as it was known
+        (date(2026, 2, 10), None, 10),
+        (date(2026, 1, 20), None, 1),  # January is a period of its own
+        (date(2026, 1, 20), datetime(2026, 2, 1, tzinfo=UTC), 1),  # which was billed since
+        (date(2026, 2, 10), datetime(2026, 2, 15, tzinfo=UTC), 15),  # what lies before was billed by itself
+        (date(2026, 2, 20), None, 15),  # a later start shortens the slice, not the period
+    ],
+)
+def test_the_first_billed_period_begins_where_its_service_turns_out_to_have_begun(
+    start_on: date, before_at: datetime | None, from_on: int
+) -> None:
+    seat = structs.replace(item(start_on), billing="advance")
+    billed = Period(start_at=datetime(2026, 2, 15, tzinfo=UTC), end_at=datetime(2026, 3, 1, tzinfo=UTC))
+    found = begun_earlier(seat, [version("UTC")], billed, before_at)
+    assert found == Period(start_at=datetime(2026, 2, from_on, tzinfo=UTC), end_at=billed.end_at)
