@@ -12,7 +12,7 @@ Source    PRICING.md, Periods; Lago's `billing_boundaries_spec.rb` for anchors a
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from fakturo.engine.periods import (
     Period,
@@ -24,7 +24,7 @@ from fakturo.engine.periods import (
     first_instant,
     local_date,
 )
-from fakturo.schemas.events.contracts import AccountVersion, SubscriptionItem
+from fakturo.schemas.events.contracts import SubscriptionItem
 
 ARREARS, ADVANCE = "arrears", "advance"
 """When a period is billed: at its end, or at its start."""
@@ -51,7 +51,22 @@ class Cadence(NamedTuple):
 CALENDAR_MONTHS = Cadence(1, None)
 
 
-def version_at(versions: Sequence[AccountVersion], instant: datetime) -> AccountVersion:
+class Located(Protocol):
+    """What periods need to know of a version of an account: its zone, and from when on."""
+
+    @property
+    def effective_at(self) -> datetime:
+        """Return when the version began to hold."""
+
+    @property
+    def timezone(self) -> str:
+        """Return the IANA name of the account's zone."""
+
+
+Version = TypeVar("Version", bound=Located)
+
+
+def version_at(versions: Sequence[Version], instant: datetime) -> Version:
     """Return what the account was at `instant`; its first version holds for all time before the second."""
     found = versions[0]
     for version in versions[1:]:
@@ -61,7 +76,7 @@ def version_at(versions: Sequence[AccountVersion], instant: datetime) -> Account
     return found
 
 
-def zone_at(versions: Sequence[AccountVersion], instant: datetime) -> str:
+def zone_at(versions: Sequence[Located], instant: datetime) -> str:
     """Return the IANA name of the account's zone at `instant`."""
     return version_at(versions, instant).timezone
 
@@ -88,7 +103,7 @@ def cadence_period(cadence: Cadence, instant: datetime, zone: Zone) -> Period:
 
 def next_item_period(
     item: SubscriptionItem,
-    versions: Sequence[AccountVersion],
+    versions: Sequence[Located],
     done_until_at: datetime | None,
     billing_until: date | None,
 ) -> Period | None:
@@ -170,7 +185,7 @@ def allowance_window(item: SubscriptionItem, period: Period, zone: Zone) -> Peri
 
 
 def _begin(
-    item: SubscriptionItem, versions: Sequence[AccountVersion], done_until_at: datetime | None
+    item: SubscriptionItem, versions: Sequence[Located], done_until_at: datetime | None
 ) -> tuple[str, datetime]:
     """Return the zone of the next period, and the instant that it has to hold: service start, or where we are."""
     if done_until_at is not None:

@@ -16,13 +16,24 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from fakturo.consumers.usage.meter_identity import hash_of
 from fakturo.engine.contracts import ItemSlice, continues, item_slices
 from fakturo.engine.meters import Meter
 from fakturo.engine.periods import Period
 from fakturo.engine.schedule import allowance_window, cadence_of, cadence_period, next_item_period, zone_at
 from fakturo.schemas.codec import encode
+from fakturo.schemas.envelope import Instant
 from fakturo.schemas.events.contracts import AccountVersion, SubscriptionItem
+
+
+class Residence(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a version of an account a statement depends on: where it was, and its language, from when on."""
+
+    effective_at: Instant
+    timezone: str
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,7 @@ class DueItem:
     meter_id: int
     meter: Meter
     item: SubscriptionItem
-    versions: tuple[AccountVersion, ...]
+    versions: tuple[AccountVersion | Residence, ...]
     period: Period
     recorded_at: datetime
     removed: bool = False

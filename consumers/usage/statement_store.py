@@ -13,10 +13,10 @@ import asyncpg
 import msgspec
 
 from fakturo.consumers.usage import running_store, store
-from fakturo.consumers.usage.rateable import DueItem
+from fakturo.consumers.usage.rateable import DueItem, Residence
 from fakturo.engine.meters import Meter, meter_of
 from fakturo.engine.periods import Period
-from fakturo.schemas.events.contracts import AccountChanged, AccountVersion, MeterDefinition, SubscriptionItem
+from fakturo.schemas.events.contracts import MeterDefinition, SubscriptionItem
 from fakturo.schemas.events.usage import UsageRated
 
 _ITEMS = """
@@ -31,7 +31,12 @@ _DUE = """
    AND i.next_period_end_at <= $1 AND i.known_watermark_at < $2
  ORDER BY i.next_period_end_at, 1 LIMIT $3 FOR UPDATE OF i
 """
-_OF_PAIRS = """
+_NAMED = " AND i.subscription_item = ANY($1::text[])"
+_LOCK = """
+SELECT i.subscription_item, a.version, i.removed, i.recorded_at, i.period_start_at, i.next_period_end_at
+  FROM usage.subscription_item i
+  JOIN usage.account a USING (account_id)
+ WHERE i.next_period_end_at IS NOT NULL AND i.problem IS NULL
    AND (i.account_id, i.meter_id) IN (SELECT * FROM unnest($1::text[], $2::int[]))
  ORDER BY 1 FOR UPDATE OF i SKIP LOCKED
 """
@@ -67,6 +72,16 @@ RETURNING subscription_item, said_count
 """
 
 
+class _Account(msgspec.Struct, frozen=True):
+    """What of an account is read."""
+
+    versions: tuple[Residence, ...]
+
+
+_account_decoder = msgspec.json.Decoder(_Account)
+_item_decoder = msgspec.json.Decoder(SubscriptionItem)
+
+
 @dataclass(frozen=True, slots=True)
 class StatementRow:
     """A statement, as it is encoded, with what a reader sees beside it; `start_on` is its first day, local."""
@@ -89,26 +104,34 @@ async def due_items(driver: asyncpg.Connection, closed_at: datetime, to: datetim
     return due_of(await driver.fetch(_ITEMS + _DUE, closed_at, to, limit))
 
 
-async def items_of(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> list[DueItem]:
-    """Return the items of (account, meter) pairs that nobody is making a final statement of."""
-    return due_of(await driver.fetch(_ITEMS + _OF_PAIRS, [pair[0] for pair in pairs], [pair[1] for pair in pairs]))
+async def lock_items(driver: asyncpg.Connection, pairs: Sequence[tuple[str, int]]) -> list[asyncpg.Record]:
+    """Lock the items of (account, meter) pairs that nobody is making a final statement of.
+
+    Returns of each its id, the version of its account, and what of its row a statement depends on.
+    """
+    return list(await driver.fetch(_LOCK, [pair[0] for pair in pairs], [pair[1] for pair in pairs]))
+
+
+async def items_named(driver: asyncpg.Connection, items: Sequence[str]) -> list[DueItem]:
+    """Return the items of these ids, which the caller has locked."""
+    return due_of(await driver.fetch(_ITEMS + _NAMED, list(items)))
 
 
 def due_of(rows: Sequence[asyncpg.Record]) -> list[DueItem]:
     """Return the items that `rows` hold: an item, its account and meter, and a period."""
     meters: dict[int, Meter] = {}
-    accounts: dict[str, tuple[AccountVersion, ...]] = {}
+    accounts: dict[str, tuple[Residence, ...]] = {}
     found = []
     for row in rows:
         if row["meter_id"] not in meters:
             meters[row["meter_id"]] = meter_of(msgspec.json.decode(row["definition"], type=MeterDefinition))
         if row["account_id"] not in accounts:
-            accounts[row["account_id"]] = msgspec.json.decode(row["account"], type=AccountChanged).versions
+            accounts[row["account_id"]] = _account_decoder.decode(row["account"]).versions
         found.append(_due_item(row, meters[row["meter_id"]], accounts[row["account_id"]]))
     return found
 
 
-def _due_item(row: asyncpg.Record, meter: Meter, versions: tuple[AccountVersion, ...]) -> DueItem:
+def _due_item(row: asyncpg.Record, meter: Meter, versions: tuple[Residence, ...]) -> DueItem:
     return DueItem(
         subscription_item=row["subscription_item"],
         subscription_id=row["subscription_id"],
@@ -116,7 +139,7 @@ def _due_item(row: asyncpg.Record, meter: Meter, versions: tuple[AccountVersion,
         currency=row["currency"],
         meter_id=row["meter_id"],
         meter=meter,
-        item=msgspec.json.decode(row["content"], type=SubscriptionItem),
+        item=_item_decoder.decode(row["content"]),
         versions=versions,
         period=Period(start_at=row["period_start_at"], end_at=row["period_end_at"]),
         recorded_at=row["recorded_at"],

@@ -29,6 +29,7 @@ from fakturo.consumers.usage.rating import Rated, Used, newest_of, rate_item, us
 from fakturo.consumers.usage.revision_store import FinalStatement
 from fakturo.consumers.usage.revisions import final_of
 from fakturo.consumers.usage.running import rate_running
+from fakturo.consumers.usage.running_items import Failed, RunningItems
 from fakturo.consumers.usage.statement_store import StatementRow
 from fakturo.consumers.usage.totals import SliceRange, SliceTotal, totals_of
 from fakturo.engine.errors import PriceError
@@ -55,7 +56,7 @@ class _Work:
     """What came of some items: rated, failed with why, or left for the next time."""
 
     rated: list[tuple[Rateable, Rated]] = field(default_factory=list)
-    failed: list[tuple[DueItem, PriceError]] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
     postponed: list[DueItem] = field(default_factory=list)
     event_counts: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -71,13 +72,14 @@ class Statements:
     grace_seconds: int
     billing_until: date | None
     rest_seconds: float = 0.0
+    running_items: RunningItems = field(default_factory=RunningItems)
 
     async def finalize(self, to: datetime, tx: Transaction) -> bool:
         """Publish the final statements of up to `FINAL_ITEMS_MAX` items that are due at `to`; return if more remain."""
         await _lock(tx)
         closed_at = to - timedelta(seconds=self.grace_seconds)
         due = await statement_store.due_items(tx.driver, closed_at, to, FINAL_ITEMS_MAX)
-        work = await _rate(due, tx, tick_at=to)
+        work = await _rate(*_rateable(due), tx, tick_at=to)
         await statement_store.save_problems(tx.driver, _problems(work.failed))
         ends = [self._moved(rated.source) for _, rated in work.rated]
         await statement_store.move_pointers(tx.driver, ends)
@@ -93,7 +95,7 @@ class Statements:
         """Rate up to `REVISED_PERIODS_MAX` periods again and publish what differs; return whether more remain."""
         await _lock(tx)
         due = await revision_store.due_revisions(tx.driver, to, REVISED_PERIODS_MAX)
-        work = await _rate(due, tx, tick_at=to)
+        work = await _rate(*_rateable(due), tx, tick_at=to)
         await statement_store.save_problems(tx.driver, _problems(work.failed))
         before = await revision_store.finals_of(tx.driver, due)
         published: list[Rated] = []
@@ -122,8 +124,7 @@ class Statements:
         pairs = await running_store.take_marks(tx.driver, RUNNING_MARKS_MAX, timedelta(seconds=self.rest_seconds))
         if not pairs:
             return
-        due = await statement_store.items_of(tx.driver, pairs)
-        work = await _rate(due, tx, tick_at=None)
+        work = await _rate(*await self.running_items.of(tx.driver, pairs), tx, tick_at=None)
         await store.mark_dirty(tx.driver, sorted({(one.account_id, one.meter_id) for one in work.postponed}))
         await self._let_rest(work, tx)
         rated = [one for _, one in work.rated]
@@ -155,14 +156,15 @@ async def _lock(tx: Transaction) -> None:
     await account_store.lock_contracts(tx.driver, alone=False)
 
 
-async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | None) -> _Work:
-    """Return the statements of `due` from the committed totals, or from the events where totals are not enough.
+async def _rate(
+    items: Sequence[Rateable], failed: Sequence[Failed], tx: Transaction, *, tick_at: datetime | None
+) -> _Work:
+    """Return the statements of `items` from the committed totals, or from the events where totals are not enough.
 
     They are for good as of the tick at `tick_at`, running ones without.
     Events are read until there are `EVENTS_MAX` of them, at least those of one item; the items behind are postponed.
     """
-    work, events = _Work(), 0
-    items = _rateable(due, work)
+    work, events = _Work(failed=list(failed)), 0
     ranges = [SliceRange(i.due.account_id, i.due.meter_id, r.start_at, r.end_at) for i in items for r in i.ranges()]
     total = running_store.running_totals if tick_at is None else totals_of
     left = iter(await total(tx.driver, ranges))
@@ -186,15 +188,16 @@ async def _rate(due: Sequence[DueItem], tx: Transaction, *, tick_at: datetime | 
     return work
 
 
-def _rateable(due: Sequence[DueItem], work: _Work) -> list[Rateable]:
-    """Return the items cut at price and plan changes; those whose prices cannot be read have failed."""
-    items = []
+def _rateable(due: Sequence[DueItem]) -> tuple[list[Rateable], list[Failed]]:
+    """Return the items cut at price and plan changes, and those whose prices cannot be read."""
+    items: list[Rateable] = []
+    failed: list[Failed] = []
     for one in due:
         try:
             items.append(Rateable.of(one))
         except PriceError as error:
-            work.failed.append((one, error))
-    return items
+            failed.append((one, error))
+    return items, failed
 
 
 async def _used(item: Rateable, totals: Sequence[SliceTotal], tx: Transaction, tick_at: datetime | None) -> list[Used]:
@@ -214,7 +217,7 @@ async def _used(item: Rateable, totals: Sequence[SliceTotal], tx: Transaction, t
     return used
 
 
-def _problems(failed: Sequence[tuple[DueItem, PriceError]]) -> list[tuple[str, str]]:
+def _problems(failed: Sequence[Failed]) -> list[tuple[str, str]]:
     """Return (item, sentence): the item waits for a new contract, the others go on without it."""
     for due, error in failed:
         log.error("item cannot be rated", item=due.subscription_item, account=due.account_id, reason=error.message)
