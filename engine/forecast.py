@@ -18,7 +18,7 @@ from fakturo.engine.decimals import DECIMALS_MAX
 from fakturo.engine.meters import Aggregation
 from fakturo.engine.money import ONE, ZERO, exact_context, rounded
 from fakturo.engine.periods import Period
-from fakturo.engine.prices import Usage
+from fakturo.engine.prices import NO_USAGE, Usage
 
 _DECIMALS: Mapping[Aggregation, int] = {Aggregation.COUNT: 0, Aggregation.SUM: DECIMALS_MAX}
 
@@ -46,12 +46,13 @@ def carried_on(stretches: Sequence[Stretch], aggregation: Aggregation, at: datet
     """
     decimals = _DECIMALS.get(aggregation)
     gone = [_gone_seconds(one.own, at) for one in stretches]
-    if decimals is None or not sum(gone):
+    if decimals is None or not any(gone):
         return [one.used for one in stretches]
+    all_gone = sum(gone)
     with exact_context():
         pace = _own_total(stretches)
         return [
-            _grown(one.used, pace, Fraction(one.own.seconds() - seconds, sum(gone)), decimals)
+            _grown(one.used, pace, one.own.seconds() - seconds, all_gone, decimals)
             for one, seconds in zip(stretches, gone, strict=True)
         ]
 
@@ -68,26 +69,30 @@ def _gone_seconds(own: Period, at: datetime) -> int:
 
 def _own_total(stretches: Sequence[Stretch]) -> Usage:
     """Return what was used in all stretches, by group where there are groups; what was billed before apart."""
+    if len(stretches) == 1 and stretches[0].billed is None:
+        return stretches[0].used
     quantity, groups = ZERO, dict[tuple[str, ...], Decimal]()
     for one in stretches:
-        before = one.billed or Usage()
+        before = one.billed or NO_USAGE
         quantity += one.used.quantity - before.quantity
         for group, number in one.used.groups.items():
             groups[group] = groups.get(group, ZERO) + number - before.groups.get(group, ZERO)
     return Usage(quantity=quantity, groups=groups)
 
 
-def _grown(used: Usage, pace: Usage, share: Fraction, decimals: int) -> Usage:
-    """Return `used` with `share` of `pace` added."""
-    if not share:
+def _grown(used: Usage, pace: Usage, left: int, gone: int, decimals: int) -> Usage:
+    """Return `used` with what comes in the `left` seconds added, where `pace` came in those that are `gone`."""
+    if not left:
         return used
     if not pace.groups:
-        return replace(used, quantity=used.quantity + _part(pace.quantity, share, decimals), events=None)
+        quantity = used.quantity + _part(pace.quantity, left, gone, decimals)
+        return Usage(quantity=quantity, dimensions=used.dimensions, groups=used.groups, peaks=used.peaks)
     groups = {
-        group: used.groups.get(group, ZERO) + _part(number, share, decimals) for group, number in pace.groups.items()
+        group: used.groups.get(group, ZERO) + _part(number, left, gone, decimals)
+        for group, number in pace.groups.items()
     }
     return replace(used, quantity=sum(groups.values(), ZERO), groups={**used.groups, **groups}, events=None)
 
 
-def _part(number: Decimal, share: Fraction, decimals: int) -> Decimal:
-    return rounded(number * share.numerator / (share.denominator * ONE), decimals)
+def _part(number: Decimal, left: int, gone: int, decimals: int) -> Decimal:
+    return rounded(number * left / (gone * ONE), decimals)

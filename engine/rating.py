@@ -10,6 +10,7 @@ Source    PRICING.md, Already billed and Periods.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -19,6 +20,9 @@ from fakturo.engine.money import ONE, ZERO, exact_amount, exact_context, exponen
 from fakturo.engine.periods import Period, Zone
 from fakturo.engine.prices import NO_USAGE, Charge, Part, Price, Span, Step, Usage
 from fakturo.engine.prices.matrix import Matrix
+
+SPANS_MAX = 4096
+"""How many spans are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +192,11 @@ def rate_slices(requests: Sequence[RateRequest]) -> tuple[RateResult, ...]:
     return tuple(results)
 
 
+@lru_cache(maxsize=SPANS_MAX)
 def span_of(period: Period | None, active: Period | None, zone: Zone) -> Span | None:
     """Return how much of `period` is in `active`, clipped to it; None where nothing says that it is not all of it.
+
+    It is kept for a while: items that are billed by the same calendar have the same spans.
 
     Raises:
         PriceError: `period_missing`: there is an active stretch, but no period to compare it with.

@@ -184,9 +184,7 @@ def allowance_window(item: SubscriptionItem, period: Period, zone: Zone) -> Peri
     return Period(start_at=min(window.start_at, period.start_at), end_at=max(window.end_at, period.end_at))
 
 
-def _begin(
-    item: SubscriptionItem, versions: Sequence[Located], done_until_at: datetime | None
-) -> tuple[str, datetime]:
+def _begin(item: SubscriptionItem, versions: Sequence[Located], done_until_at: datetime | None) -> tuple[str, datetime]:
     """Return the zone of the next period, and the instant that it has to hold: service start, or where we are."""
     if done_until_at is not None:
         zone = zone_at(versions, done_until_at)

@@ -6,16 +6,16 @@ Rules     stretches are rated oldest first, each by itself; the exact amounts of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from fakturo.consumers.usage.folding import dimensions_text, dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
 from fakturo.consumers.usage.totals import Group, SliceTotal
-from fakturo.engine.contracts import explained, request_of
+from fakturo.engine.contracts import explained
 from fakturo.engine.errors import PriceError
-from fakturo.engine.explanations import explain
+from fakturo.engine.explanations import UNITS, explain
 from fakturo.engine.meters import Aggregation
 from fakturo.engine.money import ZERO, exact_amount, exact_context
 from fakturo.engine.prices import NO_USAGE, Step, Usage, grouped_usage, usage_of
@@ -112,30 +112,41 @@ def rate_stretches(item: Rateable, used: Sequence[Usage], *, final: bool) -> lis
     rated: list[RatedStretch] = []
     earlier = ZERO
     for stretch in item.stretches:
+        if rated:
+            earlier = _with_last(earlier, rated[-1], item.zone)
         counted = _contracted(stretch, next(left))
         billed = _contracted(stretch, next(left)) if stretch.billed else None
         result = rate(_request(item, stretch, counted, billed, final=final, earlier=earlier))
-        with exact_context():
-            # Where a minimum is prorated each stretch has a share of it, and only what is beyond its own counts.
-            own_minimum = stretch.part.price.minimum_share(span_of(stretch.whole, stretch.counted, item.zone))
-            earlier += exact_amount(result.total.amount) - own_minimum
         rated.append(RatedStretch(stretch, counted, billed, result))
     return rated
+
+
+def _with_last(earlier: Decimal, last: RatedStretch, zone: str) -> Decimal:
+    """Return what the stretches up to `last` came to.
+
+    Where a minimum is prorated each of them has a share of it, and only what is beyond its own counts.
+    """
+    stretch = last.stretch
+    with exact_context():
+        own_minimum = stretch.part.price.minimum_share(span_of(stretch.whole, stretch.counted, zone))
+        return earlier + exact_amount(last.result.total.amount) - own_minimum
 
 
 def _request(
     item: Rateable, stretch: Stretch, counted: Usage, billed: Usage | None, *, final: bool, earlier: Decimal
 ) -> RateRequest:
     """Return what to rate: what counts so far, less what its beginning came to."""
-    request = request_of(stretch.part, item.due.period, item.zone, counted, item.due.item.unit or "")
-    return replace(
-        request,
+    return RateRequest(
+        price=stretch.part.price,
+        usage=counted,
         billed=billed,
         period=stretch.whole,
         active=stretch.counted,
         billed_active=stretch.billed,
+        zone=item.zone,
         final=final and stretch.part.final,
         earlier=earlier,
+        unit=item.due.item.unit or UNITS,
     )
 
 

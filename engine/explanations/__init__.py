@@ -8,10 +8,11 @@ Files     phrase (arguments), phrasebook (templates and who says what), numbers 
 """
 
 from fakturo.engine.explanations.phrase import Phrase, date_argument, money_argument, number_argument
-from fakturo.engine.explanations.phrasebook import LANGUAGES, describe, explain, settled
+from fakturo.engine.explanations.phrasebook import LANGUAGES, UNITS, describe, explain, settled
 
 __all__ = [
     "LANGUAGES",
+    "UNITS",
     "Phrase",
     "date_argument",
     "describe",

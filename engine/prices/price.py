@@ -84,7 +84,10 @@ class Price:
         if isinstance(self.model, Matrix):
             return None
         with exact_context():
-            used = priced(usage, self.model, replace(self.modifiers, divide_by=None, free_units=ZERO)).total
+            untouched = self.modifiers
+            if untouched.change_quantities:
+                untouched = replace(untouched, divide_by=None, free_units=ZERO)
+            used = priced(usage, self.model, untouched).total
             quantity = self.modifiers.transformed(used)
             free = self.modifiers.free_units
             step = self.model.step(max(quantity - free, ZERO))
