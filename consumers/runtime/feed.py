@@ -124,8 +124,7 @@ class Feed:
             await self._timekeeper.advance_if_due()
             if self._pace.left_seconds <= 0:
                 self._pace.began()
-                await self._timekeeper.flush()
-                self._pace.ended()
+                self._pace.ended(await self._timekeeper.flush())
             pause = min(LOOK_SECONDS, max(self._pace.left_seconds, 0.01))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)

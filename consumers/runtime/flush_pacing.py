@@ -5,6 +5,8 @@ Soon      for an agent whose readers wait for it (contracts, usage), a batch bri
           comes SOON_SECONDS after the last one, or `soon` times as long after it as that one took: a backlog is still
           folded into few outputs, and publishing takes no more than its share of the time: with 1 half, with 4 a fifth.
           Who keeps up with what comes has time to spare: half of it.
+Again     a flush may say when there will be more to publish though nothing comes (an item that rests has changed, or
+          there was too much for one flush): then the next one comes at that time, by the same rule no sooner.
 """
 
 import time
@@ -24,6 +26,7 @@ class FlushPace:
         self._clock = clock
         self._began_at = self._ended_at = clock()
         self._is_changed = self._is_behind = False
+        self._again_seconds: float | None = None
 
     def changed(self, *, behind: bool = False) -> bool:
         """Say that a batch was applied, and whether more waits; return whether the next flush comes forward for it."""
@@ -39,9 +42,10 @@ class FlushPace:
         if not self._pause_seconds:
             return float("inf")
         pause = self._pause_seconds
-        if self._is_changed:
+        again = 0.0 if self._is_changed else self._again_seconds
+        if again is not None:
             soon = self._soon if self._is_behind else min(self._soon, SOON_KEEPING_UP)
-            pause = min(pause, max(SOON_SECONDS, soon * (self._ended_at - self._began_at)))
+            pause = min(pause, max(SOON_SECONDS, soon * (self._ended_at - self._began_at), again))
         return self._ended_at + pause - self._clock()
 
     def began(self) -> None:
@@ -49,6 +53,7 @@ class FlushPace:
         self._is_changed = self._is_behind = False
         self._began_at = self._clock()
 
-    def ended(self) -> None:
-        """Say that the flush is committed."""
+    def ended(self, again_seconds: float | None = None) -> None:
+        """Say that the flush is committed, and after how many seconds there will be more (None: nobody knows)."""
+        self._again_seconds = again_seconds if self._soon else None
         self._ended_at = self._clock()

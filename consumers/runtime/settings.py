@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     grace_seconds: int = Field(default=3600, ge=0, description="how long after its end a period stays open")
     billing_until: date | None = Field(default=None, description="no billing period is opened on or after this date")
     interim_seconds: float = Field(default=1.0, ge=0, description="longest wait for interim outputs; 0: only on ticks")
+    statement_rest_seconds: float = Field(
+        default=0.5, ge=0, description="how long an item rests after a running statement, at most the interim seconds"
+    )
     parked_seconds_max: int = Field(default=30 * 86_400, ge=1, description="parked longer than this: a dead letter")
     usage_retention_months: int | None = Field(
         default=None, ge=1, description="usage older than so many months retires; empty: all is kept"

@@ -55,7 +55,8 @@ class Transaction:
     """The transaction that a call of an agent runs in.
 
     `outcomes` counts events for the metrics, after the commit: applied, duplicate, late, parked, dead_lettered.
-    `committed` is called after the commit, once: what an agent's own metrics count.
+    `committed` is called after the commit, once: what an agent's own metrics count. A `flush` that knows when there
+    will be more to publish, though nothing comes, says so in `flush_again_seconds`.
     """
 
     agent: str
@@ -66,6 +67,7 @@ class Transaction:
     rejections: list[Rejection] = field(default_factory=list)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     committed: list[Callable[[], object]] = field(default_factory=list)
+    flush_again_seconds: float | None = None
 
     def emit(self, topic: Topic, event: Event[Any], *, account: str, key: str | None = None) -> None:
         """Publish `event` on `topic`, in the partition of `account`, with `key` (default: the account)."""

@@ -80,9 +80,13 @@ class Timekeeper:
             moved |= outcome
         return moved
 
-    async def flush(self) -> None:
-        """Publish interim outputs, unless another worker of the agent is at it."""
-        await self._guarded(self._flush)
+    async def flush(self) -> float | None:
+        """Publish interim outputs, unless another worker of the agent is at it.
+
+        Returns after how many seconds there will be more, where the agent said so.
+        """
+        again_seconds: float | None = await self._guarded(self._flush)
+        return again_seconds
 
     async def _guarded(self, work: Any) -> Any:
         try:
@@ -162,15 +166,16 @@ class Timekeeper:
             for partition in range(self._settings.partitions)
         ]
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> float | None:
         name = self.agent.name
         async with self._database.transaction() as (sql, driver):
             if not await driver.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"{name} flush"):
-                return
+                return None
             tx = Transaction(name, sql, driver, self._settings.partitions)
             await self.agent.flush(tx)
             await write_out(tx)
         self._count(tx)
+        return tx.flush_again_seconds
 
     def _count(self, tx: Transaction) -> None:
         for (topic, outcome), number in tx.outcomes.items():

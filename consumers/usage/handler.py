@@ -52,7 +52,7 @@ class UsageAgent:
         self._statements = Statements(
             grace_seconds=settings.grace_seconds,
             billing_until=settings.billing_until,
-            rest_seconds=settings.interim_seconds,
+            rest_seconds=min(settings.statement_rest_seconds, settings.interim_seconds),
         )
 
     def read_ahead(self, records: Sequence[Record]) -> None:

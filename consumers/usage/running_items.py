@@ -48,6 +48,10 @@ class RunningItems:
         self._by_contract: dict[bytes, Rateable] = {}
         self._contract_bytes = 0
 
+    def __len__(self) -> int:
+        """Return how many items are kept."""
+        return len(self._known)
+
     async def of(self, driver: asyncpg.Connection, pairs: Sequence[Pair]) -> tuple[list[Rateable], list[Failed]]:
         """Lock and return the items of (account, meter) pairs that nobody makes a final statement of, sorted by id."""
         rows = await statement_store.lock_items(driver, pairs)

@@ -55,6 +55,10 @@ DELETE FROM usage.kept_level k
  USING unnest($1::text[], $2::int[], $3::timestamptz[]) AS t(account_id, meter_id, from_at)
  WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id AND k.until_at > t.from_at
 """
+_NEXT = """
+SELECT extract(epoch FROM min(rest_until_at) - clock_timestamp())::float8
+  FROM (SELECT rest_until_at FROM usage.dirty WHERE since_at IS NOT NULL ORDER BY since_at LIMIT $1) AS oldest
+"""
 _REST = """
 UPDATE usage.dirty d SET rest_until_at = clock_timestamp() + new.rest
   FROM unnest($1::text[], $2::int[], $3::interval[]) AS new(account_id, meter_id, rest)
@@ -130,6 +134,12 @@ async def take_marks(driver: asyncpg.Connection, limit: int, rest: timedelta) ->
     await driver.execute(_EMPTY, *columns, LAG_MAX // timedelta(seconds=1))
     await driver.execute(_FORGET_LEVELS, *columns)
     return [(account_id, meter_id) for account_id, meter_id, _ in found]
+
+
+async def next_seconds(driver: asyncpg.Connection, limit: int) -> float | None:
+    """Return after how many seconds the first of the `limit` oldest marks has rested; None where there are no marks."""
+    left: float | None = await driver.fetchval(_NEXT, limit)
+    return left if left is None else max(left, 0.0)
 
 
 async def let_rest(driver: asyncpg.Connection, rests: Mapping[Pair, timedelta]) -> None:

@@ -83,3 +83,41 @@ def test_a_replay_never_flushes_between_ticks() -> None:
     pace = FlushPace(0.0, soon=True, clock=Clock())
     assert not pace.changed()
     assert pace.left_seconds == float("inf")
+
+
+def test_a_flush_that_knows_when_there_is_more_is_followed_by_one_then_though_nothing_comes() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=4.0, clock=clock)
+    pace.began()
+    clock.now += 0.125
+    pace.ended(0.375)
+    assert pace.left_seconds == 0.375
+    pace.changed()
+    assert pace.left_seconds == 0.125  # a batch brings it forward as ever
+    flush(pace, clock, 0.125)
+    assert pace.left_seconds == 1.0  # that one knew of nothing
+
+
+def test_what_was_too_much_for_one_flush_waits_as_long_as_that_took_and_in_a_backlog_some_times_as_long() -> None:
+    clock = Clock()
+    pace = FlushPace(1.0, soon=4.0, clock=clock)
+    pace.began()
+    clock.now += 0.125
+    pace.ended(0.0)
+    assert pace.left_seconds == 0.125
+    pace.changed(behind=True)
+    assert pace.left_seconds == 0.5
+
+
+def test_what_comes_later_than_the_pause_waits_no_longer_than_the_pause() -> None:
+    pace = FlushPace(1.0, soon=1.0, clock=Clock())
+    pace.began()
+    pace.ended(30.0)
+    assert pace.left_seconds == 1.0
+
+
+def test_without_haste_it_makes_no_difference_that_there_is_more() -> None:
+    pace = FlushPace(1.0, soon=0.0, clock=Clock())
+    pace.began()
+    pace.ended(0.0)
+    assert pace.left_seconds == 1.0
