@@ -20,6 +20,7 @@ from fakturo.engine.money import ONE, ZERO, exact_context, rounded
 from fakturo.engine.periods import Period
 from fakturo.engine.prices import NO_USAGE, Usage
 
+_SECOND = timedelta(seconds=1)
 _DECIMALS: Mapping[Aggregation, int] = {Aggregation.COUNT: 0, Aggregation.SUM: DECIMALS_MAX}
 
 
@@ -64,7 +65,7 @@ def amount_at_pace(amount: Decimal, share: Fraction) -> Decimal:
 
 
 def _gone_seconds(own: Period, at: datetime) -> int:
-    return min(max((at - own.start_at) // timedelta(seconds=1), 0), own.seconds())
+    return min(max((at - own.start_at) // _SECOND, 0), own.seconds())
 
 
 def _own_total(stretches: Sequence[Stretch]) -> Usage:

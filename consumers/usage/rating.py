@@ -52,8 +52,12 @@ class Rated:
 def used_of(due: DueItem, total: SliceTotal, usage: Usage | None = None) -> Used:
     """Return what the totals of a stretch of time come to, or `usage` where it was had from the events."""
     groups = total.groups
+    if usage is None:
+        usage = _usage(due, total)
+    if len(groups) == 1:
+        return Used(usage, groups[0].last_at, groups[0].recorded_at)
     return Used(
-        _usage(due, total) if usage is None else usage,
+        usage,
         max((group.last_at for group in groups), default=None),
         max((group.recorded_at for group in groups), default=None),
     )

@@ -5,7 +5,6 @@ Now       is the newest event in it, never the clock of the machine: two runs th
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -32,7 +31,7 @@ def rate_running(item: Rateable, used: Sequence[Used]) -> Rated:
         next_units=_next_units(now) if now else None,
         forecast=forecast_of(item, usages, as_of),
     )
-    return replace(found, statement=structs.replace(found.statement, outlook=outlook))
+    return Rated(found.source, structs.replace(found.statement, outlook=outlook))
 
 
 def _tier(now: RatedStretch) -> TierReached | None:

@@ -35,29 +35,30 @@ Pair = tuple[str, int]
 """Account and meter."""
 
 _TAKE = """
-WITH taken AS (
+WITH taken AS MATERIALIZED (
     SELECT account_id, meter_id, from_at FROM usage.dirty
      WHERE since_at IS NOT NULL AND rest_until_at <= clock_timestamp()
-     ORDER BY since_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-UPDATE usage.dirty d SET since_at = NULL, rest_until_at = clock_timestamp() + $2::interval
-  FROM taken t WHERE d.account_id = t.account_id AND d.meter_id = t.meter_id
-RETURNING d.account_id, d.meter_id, t.from_at
-"""
-_EMPTY = """
-UPDATE usage.running_total k SET until_at = k.start_at, groups = '[]', lag_seconds = CASE
-       WHEN t.from_at < k.start_at THEN k.lag_seconds
-       ELSE least($4, greatest(k.lag_seconds, extract(epoch FROM k.newest_at - t.from_at)))::int END
-  FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS t(account_id, meter_id, from_at)
- WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id AND k.until_at > t.from_at AND k.until_at > k.start_at
-"""
-_FORGET_LEVELS = """
-DELETE FROM usage.kept_level k
- USING unnest($1::text[], $2::int[], $3::timestamptz[]) AS t(account_id, meter_id, from_at)
- WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id AND k.until_at > t.from_at
-"""
-_NEXT = """
-SELECT extract(epoch FROM min(rest_until_at) - clock_timestamp())::float8
+     ORDER BY since_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), rested AS (
+    UPDATE usage.dirty d SET since_at = NULL, rest_until_at = clock_timestamp() + $2::interval
+      FROM taken t WHERE d.account_id = t.account_id AND d.meter_id = t.meter_id
+), emptied AS (
+    UPDATE usage.running_total k SET until_at = k.start_at, groups = '[]', lag_seconds = CASE
+           WHEN t.from_at < k.start_at THEN k.lag_seconds
+           ELSE least($3, greatest(k.lag_seconds, extract(epoch FROM k.newest_at - t.from_at)))::int END
+      FROM taken t
+     WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id
+       AND k.until_at > t.from_at AND k.until_at > k.start_at
+), forgotten AS (
+    DELETE FROM usage.kept_level k USING taken t
+     WHERE k.account_id = t.account_id AND k.meter_id = t.meter_id AND k.until_at > t.from_at
+)
+SELECT account_id, meter_id, NULL::float8 AS rest_seconds FROM taken
+ UNION ALL
+SELECT NULL, NULL, extract(epoch FROM min(rest_until_at) - clock_timestamp())::float8
   FROM (SELECT rest_until_at FROM usage.dirty WHERE since_at IS NOT NULL ORDER BY since_at LIMIT $1) AS oldest
+ WHERE rest_until_at > clock_timestamp()
+ ORDER BY 1 NULLS LAST, 2
 """
 _REST = """
 UPDATE usage.dirty d SET rest_until_at = clock_timestamp() + new.rest
@@ -120,26 +121,16 @@ class _Plan:
     cut_at: datetime
 
 
-async def take_marks(driver: asyncpg.Connection, limit: int, rest: timedelta) -> list[Pair]:
+async def take_marks(driver: asyncpg.Connection, limit: int, rest: timedelta) -> tuple[list[Pair], float | None]:
     """Take up to `limit` marks, the oldest first; forget what is kept of times that have changed.
 
     A mark that a batch under way holds is left for the next time: its totals are not committed yet. None of them is
-    taken again before it has had its `rest`.
+    taken again before it has had its `rest`. Returned are the pairs, sorted, and after how many seconds the first of
+    the oldest marks that still rest will have done so (None: none does).
     """
-    rows = await driver.fetch(_TAKE, limit, rest)
-    if not rows:
-        return []
-    found = sorted((row["account_id"], row["meter_id"], row["from_at"]) for row in rows)
-    columns = [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]
-    await driver.execute(_EMPTY, *columns, LAG_MAX // timedelta(seconds=1))
-    await driver.execute(_FORGET_LEVELS, *columns)
-    return [(account_id, meter_id) for account_id, meter_id, _ in found]
-
-
-async def next_seconds(driver: asyncpg.Connection, limit: int) -> float | None:
-    """Return after how many seconds the first of the `limit` oldest marks has rested; None where there are no marks."""
-    left: float | None = await driver.fetchval(_NEXT, limit)
-    return left if left is None else max(left, 0.0)
+    rows = await driver.fetch(_TAKE, limit, rest, LAG_MAX // timedelta(seconds=1))
+    resting: float | None = rows.pop()["rest_seconds"]
+    return [(row["account_id"], row["meter_id"]) for row in rows], resting
 
 
 async def let_rest(driver: asyncpg.Connection, rests: Mapping[Pair, timedelta]) -> None:

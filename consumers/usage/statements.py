@@ -123,13 +123,11 @@ class Statements:
     async def publish_running(self, tx: Transaction) -> None:
         """Publish the running statements of up to `RUNNING_MARKS_MAX` meters of accounts whose totals changed."""
         await account_store.lock_contracts(tx.driver, alone=False)
-        pairs = await running_store.take_marks(tx.driver, RUNNING_MARKS_MAX, timedelta(seconds=self.rest_seconds))
+        rest = timedelta(seconds=self.rest_seconds)
+        pairs, resting_seconds = await running_store.take_marks(tx.driver, RUNNING_MARKS_MAX, rest)
+        tx.flush_again_seconds = 0.0 if len(pairs) == RUNNING_MARKS_MAX else resting_seconds
         if pairs:
             await self._publish_running(pairs, tx)
-        if len(pairs) == RUNNING_MARKS_MAX:
-            tx.flush_again_seconds = 0.0
-        else:
-            tx.flush_again_seconds = await running_store.next_seconds(tx.driver, RUNNING_MARKS_MAX)
 
     async def _publish_running(self, pairs: Sequence[Pair], tx: Transaction) -> None:
         work = await _rate(*await self.running_items.of(tx.driver, pairs), tx, tick_at=None)

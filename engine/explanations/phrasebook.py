@@ -49,11 +49,15 @@ BOOKS: Mapping[str, Phrasebook] = MappingProxyType(
 LANGUAGES = tuple(BOOKS)
 """The languages that every phrase can be said in."""
 
+_NUMBERS = (Decimal, int)
 _LANGUAGE = re.compile(r"[A-Za-z]+")
 
 
 class Speaker:
-    """Says phrases in one locale; made once a locale. `kinds` tells of a key which arguments are what."""
+    """Says phrases in one locale; made once a locale.
+
+    `kinds` tells of a key which arguments are what, in order, and then what all later ones are.
+    """
 
     def __init__(self, book: Phrasebook, numbers: Numbers) -> None:
         self._numbers = numbers
@@ -62,7 +66,7 @@ class Speaker:
         inside = {key: row if isinstance(row, str) else row[0] for key, row in book.rows.items()}
         alone = {key: row if isinstance(row, str) else row[1] for key, row in book.rows.items()}
         self._inside = {key: _segments(template) for key, template in inside.items()}
-        self.kinds = {key: {index: kind for _, kind, index in row if index} for key, row in self._inside.items()}
+        self.kinds = {key: _kinds(row) for key, row in self._inside.items()}
         self._alone = {key: _segments(template) for key, template in alone.items()}
 
     def say(self, phrase: Sequence[Any], digits: int = 0, unit: str | None = None) -> str:
@@ -114,19 +118,19 @@ def describe(phrase: Phrase, unit: str, digits: int, locale: str | None = None) 
 
 def settled(phrase: Sequence[Any], digits: int) -> Phrase:
     """Return the phrase with texts for its numbers; money gets the currency's `digits` at least."""
-    found: list[Any] = [phrase[0]]
-    kinds = _speaker(ENGLISH).kinds[phrase[0]]
-    rest = next((index for index, kind in kinds.items() if kind == "p"), len(phrase))
-    for index, argument in enumerate(phrase[1:], 1):
-        if index >= rest:
-            found.append(settled(argument, digits))
-        else:
-            found.append(_settled_argument(kinds.get(index, "t"), argument, digits))
+    key, *arguments = phrase
+    kinds, later = _speaker(ENGLISH).kinds[key]
+    found: list[Any] = [key]
+    for index, argument in enumerate(arguments):
+        kind = kinds[index] if index < len(kinds) else later
+        found.append(settled(argument, digits) if kind == "p" else _settled_argument(kind, argument, digits))
     return tuple(found)
 
 
 def _settled_argument(kind: str, argument: Any, digits: int) -> str:
-    if isinstance(argument, Decimal | int):
+    if isinstance(argument, str):
+        return argument
+    if isinstance(argument, _NUMBERS):
         return money_argument(Decimal(argument), digits) if kind == "m" else number_argument(argument)
     return str(argument)
 
@@ -138,6 +142,13 @@ def _speaker(locale: str) -> Speaker:
     if language not in BOOKS:
         language = locale = ENGLISH
     return Speaker(BOOKS[language], numbers_of(locale))
+
+
+def _kinds(row: Sequence[Segment]) -> tuple[tuple[str, ...], str]:
+    """Return the kinds of the arguments that the segments name, and that of all behind them: text, or phrases."""
+    by_index = {index: kind for _, kind, index in row if index}
+    kinds = tuple(by_index.get(index, "t") for index in range(1, max(by_index, default=0) + 1))
+    return kinds, "p" if "p" in kinds else "t"
 
 
 def _segments(template: str) -> tuple[Segment, ...]:

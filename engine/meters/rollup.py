@@ -66,15 +66,21 @@ class Rollup:
         Raises:
             KeyError: an aggregation of `FROM_EVENTS`.
         """
-        by_kind = {
-            Aggregation.COUNT: Decimal(self.count),
-            Aggregation.SUM: self.total,
-            Aggregation.MAX: self.highest,
-            Aggregation.MIN: self.lowest,
-            Aggregation.LAST: self.last,
-            Aggregation.AVERAGE: EXACT.divide(self.total, self.count) if self.count else ZERO,
-        }
-        return by_kind[aggregation]
+        match aggregation:
+            case Aggregation.COUNT:
+                return Decimal(self.count)
+            case Aggregation.SUM:
+                return self.total
+            case Aggregation.MAX:
+                return self.highest
+            case Aggregation.MIN:
+                return self.lowest
+            case Aggregation.LAST:
+                return self.last
+            case Aggregation.AVERAGE:
+                return EXACT.divide(self.total, self.count) if self.count else ZERO
+            case _:
+                raise KeyError(aggregation)
 
 
 def rollup_of(value: Decimal, at: datetime) -> Rollup:

@@ -9,6 +9,7 @@ Holds     a Charge is never below 0, never rounded, and the sum of its parts.
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 
 from fakturo.engine.modifiers import WHOLE, Discount, Modifiers, Proration, Rounding, Span, prorated
 from fakturo.engine.money import ZERO, exact_context
@@ -20,6 +21,8 @@ from fakturo.engine.prices.per_unit import PerUnit
 from fakturo.engine.prices.priced import Priced, priced
 from fakturo.engine.prices.usage import Charge, Part, Step, Usage
 
+SETTINGS_MAX = 4096
+"""How many settings are kept."""
 _ALL = {final: Setting(final=final) for final in (True, False)}
 
 
@@ -84,10 +87,10 @@ class Price:
         if isinstance(self.model, Matrix):
             return None
         with exact_context():
-            untouched = self.modifiers
-            if untouched.change_quantities:
-                untouched = replace(untouched, divide_by=None, free_units=ZERO)
-            used = priced(usage, self.model, untouched).total
+            plain = self.modifiers
+            if plain.change_quantities:
+                plain = replace(plain, divide_by=None, free_units=ZERO)
+            used = priced(usage, self.model, plain).total
             quantity = self.modifiers.transformed(used)
             free = self.modifiers.free_units
             step = self.model.step(max(quantity - free, ZERO))
@@ -100,7 +103,7 @@ class Price:
             if step is None:
                 return None
             size = self.modifiers.divide_by or Decimal(1)
-            return replace(step, remaining=(free_left + step.remaining) * size - used)
+            return Step(remaining=(free_left + step.remaining) * size - used, unit_amount=step.unit_amount)
 
     def minimum_share(self, span: Span | None) -> Decimal:
         """Return the part of a prorated minimum that belongs to `span`; 0 where the last slice carries all of it."""
@@ -130,11 +133,7 @@ class Price:
         return price
 
     def _setting(self, span: Span | None, final: bool) -> Setting:
-        if span is None:
-            return _ALL[final]
-        share = span.share(self.modifiers.proration)
-        note = None if share == WHOLE else span.note(self.modifiers.proration)
-        return Setting(share=share, note=note, span=span, final=final)
+        return _ALL[final] if span is None else _setting_of(span, self.modifiers.proration, final)
 
     def _model_parts(self, before: Priced, setting: Setting) -> tuple[Part, ...]:
         """Return the model's parts, prorated: as a whole where licensed, else its fixed parts alone."""
@@ -157,6 +156,15 @@ class Price:
             return self.model.parts(before.usage, setting)
         # Per-event amounts are never prorated.
         return _merged([(sign, self.model.parts(one, _ALL[setting.final])) for sign, one in before.singles])
+
+
+@lru_cache(maxsize=SETTINGS_MAX)
+def _setting_of(span: Span, proration: Proration, final: bool) -> Setting:
+    """Return what a model is told; kept for a while, as items that are billed by the same calendar have the same."""
+    share = span.share(proration)
+    if share == WHOLE:
+        return Setting(share=WHOLE, span=span, final=final)
+    return Setting(share=share, note=span.note(proration), span=span, final=final)
 
 
 def _merged(charged: list[tuple[int, tuple[Part, ...]]]) -> tuple[Part, ...]:

@@ -23,6 +23,8 @@ from fakturo.engine.prices.usage import Usage
 from fakturo.engine.prices.volume import Volume
 
 _HUNDRED = Decimal(100)
+_TIERED = (Graduated, Volume)
+_OF_UNITS = (PerUnit, Graduated, Volume, Package)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class NextUnits:
 def tier_reached(price: Price, usage: Usage) -> TierReached | None:
     """Return the tier of `graduated` and `volume` prices that `usage` has reached, bounds in units of usage."""
     model, modifiers = price.model, price.modifiers
-    if not isinstance(model, Graduated | Volume) or price.licensed or price.needs_events:
+    if not isinstance(model, _TIERED) or price.licensed or price.needs_events:
         return None
     with exact_context():
         quantity = modifiers.billable(usage.quantity)
@@ -85,7 +87,7 @@ def _listed(price: Price, used: Decimal) -> NextUnits | None:
     if Rounding.DOWN in (modifiers.divide_round, getattr(model, "rounding", None)):
         return None  # one unit does not lead on
     free_left = _bound(ZERO, modifiers) - used
-    if free_left > 0 and isinstance(model, PerUnit | Graduated | Volume | Package):
+    if free_left > 0 and isinstance(model, _OF_UNITS):
         return NextUnits(amount=ZERO, remaining=free_left)
     match model:
         case Flat():
