@@ -1,6 +1,6 @@
 """Totals by quarter of an hour, folded in memory over a batch, so that each is written once.
 
-Place     handler, projection -> [this] -> store.add_rollups. No I/O.
+Place     handler, projection -> [this] -> total_rows -> store, totals_book. No I/O.
 Numbers   the caller holds the engine's exact arithmetic (`exact_context`), since a value may have 36 digits.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,11 +20,13 @@ from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 
 QUARTER_SECONDS = 900
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_QUARTER_US = QUARTER_SECONDS * 1_000_000
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_QUARTERS_BEFORE = 946_684_800 // QUARTER_SECONDS
+"""From 1970 to the epoch."""
 _DIMENSIONS_MAX = 100_000
-_STATE = attrgetter("event_count", "sum_value", "last_at", "recorded_at")
 _KEY = itemgetter(0)
-_ONCE = (None, None, None)
 
 DIMENSIONS_BYTES_MAX = 2000
 """Of a group's JSON: an index of Postgres holds no more. The database would say so too, and a batch would be halved."""
@@ -35,22 +37,37 @@ NO_DIMENSIONS = "{}"
 Count = tuple[int, str, Decimal]
 """What an event adds to one meter: the meter, the dimensions as canonical JSON, the value."""
 
+MeterKey = tuple[int, int, str]
+"""Of an account's total: meter, quarters of an hour since 1970, dimensions as canonical JSON."""
+
 RollupKey = tuple[str, int, int, str]
 """Account, meter, quarters of an hour since 1970, dimensions as canonical JSON."""
 
 
+Single = tuple[Decimal, int, datetime]
+"""The total of one event, the most frequent kind: value, time in microseconds since 2000, when it was known."""
+
+
 class Total(msgspec.Struct, gc=False):
-    """The running total of one key: the state of the engine's `Rollup`, changed in place."""
+    """The running total of one key: the state of the engine's `Rollup`, changed in place.
+
+    `last_us` is the time of the last event in microseconds since 2000, as Postgres has it.
+    """
 
     event_count: int
     sum_value: Decimal
     max_value: Decimal
     min_value: Decimal
     last_value: Decimal
-    last_at: datetime
+    last_us: int
     recorded_at: datetime
 
-    def add(self, value: Decimal, at: datetime, recorded_at: datetime) -> None:
+    @property
+    def last_at(self) -> datetime:
+        """Return the time of the last event."""
+        return _EPOCH + self.last_us * _MICROSECOND
+
+    def add(self, value: Decimal, at_us: int, recorded_at: datetime) -> None:
         """Count one more event."""
         self.event_count += 1
         self.sum_value += value
@@ -58,30 +75,28 @@ class Total(msgspec.Struct, gc=False):
             self.max_value = value
         elif value < self.min_value:
             self.min_value = value
-        if at >= self.last_at:
-            self.last_value, self.last_at = value, at
+        if at_us >= self.last_us:
+            self.last_value, self.last_us = value, at_us
         if recorded_at > self.recorded_at:
             self.recorded_at = recorded_at
 
 
+Folded = Single | Total
+
+
+def total_of(folded: Folded) -> Total:
+    """Return a total; what has counted one event becomes one."""
+    if isinstance(folded, Total):
+        return folded
+    value, at_us, recorded_at = folded
+    return Total(1, value, value, value, value, at_us, recorded_at)
+
+
 @dataclass(frozen=True, slots=True)
 class RollupColumns:
-    """Totals sorted by key, as columns for the database."""
+    """Totals sorted by account and by key, as columns for the database."""
 
-    rows: Sequence[tuple[RollupKey, Total]]
-
-    def staged(self) -> list[tuple[Any, ...]]:
-        """Return one tuple a total, in the order of the staging table (store.py); numbers as text.
-
-        That of a single event, the most frequent, has its value once: each field costs the driver some time.
-        """
-        records: list[tuple[Any, ...]] = []
-        keep = records.append
-        for (account_id, meter_id, quarter, dimensions), total in self.rows:
-            count, sum_value, last_at, recorded_at = _STATE(total)
-            values = _ONCE if count == 1 else (str(total.max_value), str(total.min_value), str(total.last_value))
-            keep((account_id, meter_id, quarter, dimensions, count, str(sum_value), last_at, recorded_at, *values))
-        return records
+    accounts: Sequence[tuple[str, Sequence[tuple[MeterKey, Folded]]]]
 
     def records(self) -> list[tuple[Any, ...]]:
         """Return one tuple a total, in the order of the columns of `usage.rollup`; numbers as text."""
@@ -89,7 +104,7 @@ class RollupColumns:
             (
                 account_id,
                 meter_id,
-                _quarter_at(quarter),
+                quarter_at(quarter),
                 dimensions,
                 total.event_count,
                 str(total.sum_value),
@@ -99,7 +114,9 @@ class RollupColumns:
                 total.last_at,
                 total.recorded_at,
             )
-            for (account_id, meter_id, quarter, dimensions), total in self.rows
+            for account_id, totals in self.accounts
+            for (meter_id, quarter, dimensions), folded in totals
+            for total in (total_of(folded),)
         ]
 
     def arrays(self) -> tuple[list[Any], ...]:
@@ -109,48 +126,82 @@ class RollupColumns:
 
 @dataclass(slots=True)
 class Fold:
-    """The totals of one batch."""
+    """The totals of one batch, by account: a batch holds many of one, and each is sorted and written by itself."""
 
-    totals: dict[RollupKey, Total] = field(default_factory=dict)
+    accounts: dict[str, dict[MeterKey, Folded]] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> dict[RollupKey, Total]:
+        """Return the totals by their whole key."""
+        return {
+            (account_id, *key): total_of(folded)
+            for account_id, totals in self.accounts.items()
+            for key, folded in totals.items()
+        }
 
     def add(self, account_id: str, counts: Iterable[Count], at: datetime, recorded_at: datetime) -> None:
         """Count one event; of two at the same time the one added later is the last."""
-        quarter = int(at.timestamp()) // QUARTER_SECONDS
+        totals = self.accounts.get(account_id)
+        if totals is None:
+            totals = self.accounts[account_id] = {}
+        at_us = (at - _EPOCH) // _MICROSECOND
+        quarter = at_us // _QUARTER_US + _QUARTERS_BEFORE
         for meter_id, dimensions, value in counts:
-            key = (account_id, meter_id, quarter, dimensions)
-            total = self.totals.get(key)
-            if total is None:
-                self.totals[key] = Total(1, value, value, value, value, at, recorded_at)
-            else:
-                total.add(value, at, recorded_at)
+            key = (meter_id, quarter, dimensions)
+            folded = totals.get(key)
+            if folded is None:
+                totals[key] = (value, at_us, recorded_at)
+                continue
+            if not isinstance(folded, Total):
+                totals[key] = folded = total_of(folded)
+            folded.add(value, at_us, recorded_at)
 
     def columns(self) -> RollupColumns:
-        """Return the totals sorted by key."""
-        return RollupColumns(sorted(self.totals.items(), key=_KEY))
+        """Return the totals sorted by key. Those of an account come nearly in order already."""
+        accounts = self.accounts
+        return RollupColumns(
+            [(account_id, sorted(accounts[account_id].items(), key=_KEY)) for account_id in sorted(accounts)]
+        )
 
     def marks(self) -> list[tuple[str, int, datetime]]:
         """Return (account, meter, earliest quarter) of what was touched, sorted."""
-        earliest: dict[tuple[str, int], int] = {}
-        for account_id, meter_id, quarter, _ in self.totals:
-            key = account_id, meter_id
-            if earliest.setdefault(key, quarter) > quarter:
-                earliest[key] = quarter
-        return [
-            (account_id, meter_id, _quarter_at(quarter)) for (account_id, meter_id), quarter in sorted(earliest.items())
-        ]
+        return marks_of(self.columns())
 
     def quarters(self) -> set[tuple[str, int, datetime]]:
         """Return (account, meter, quarter) of all that was touched."""
-        return {(account_id, meter_id, _quarter_at(quarter)) for account_id, meter_id, quarter, _ in self.totals}
+        return {
+            (account_id, meter_id, quarter_at(quarter))
+            for account_id, totals in self.accounts.items()
+            for meter_id, quarter, _ in totals
+        }
 
     def months(self) -> list[int]:
         """Return the months (partitions.month_of) touched, sorted."""
-        return sorted({month_of(_quarter_at(key[2])) for key in self.totals})
+        quarters = {key[1] for totals in self.accounts.values() for key in totals}
+        return sorted({month_of(quarter_at(quarter)) for quarter in quarters})
+
+
+def marks_of(columns: RollupColumns) -> list[tuple[str, int, datetime]]:
+    """Return (account, meter, earliest quarter) of totals, sorted as they are."""
+    marks: list[tuple[str, int, datetime]] = []
+    for account_id, totals in columns.accounts:
+        meter_before = None
+        for (meter_id, quarter, _), _ in totals:
+            if meter_id != meter_before:  # the first of a meter is its earliest
+                marks.append((account_id, meter_id, quarter_at(quarter)))
+                meter_before = meter_id
+    return marks
+
+
+def quarter_us(quarter: int) -> int:
+    """Return when a quarter of an hour begins, in microseconds since 2000."""
+    return (quarter - _QUARTERS_BEFORE) * _QUARTER_US
 
 
 @lru_cache(maxsize=10_000)
-def _quarter_at(quarter: int) -> datetime:
-    return _EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS)
+def quarter_at(quarter: int) -> datetime:
+    """Return when a quarter of an hour begins."""
+    return _EPOCH + quarter_us(quarter) * _MICROSECOND
 
 
 _texts: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}

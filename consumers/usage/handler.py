@@ -27,6 +27,7 @@ from fakturo.consumers.usage.reading import Reader
 from fakturo.consumers.usage.retention import Retention
 from fakturo.consumers.usage.statements import Statements
 from fakturo.consumers.usage.time_rules import TimeRules
+from fakturo.consumers.usage.totals_book import TotalsBook
 from fakturo.engine.money import exact_context
 from fakturo.schemas.topics import USAGE
 
@@ -44,6 +45,7 @@ class UsageAgent:
         self._retention = Retention(settings.usage_retention_months)
         self._open_periods = OpenPeriods(settings.grace_seconds)
         self._claims = Claims()
+        self._totals = TotalsBook()
         self._compaction = Compaction()
         self._reader = Reader()
         self._time_rules = TimeRules(self._open_periods, timedelta(seconds=settings.usage_ahead_seconds_max))
@@ -130,8 +132,8 @@ class UsageAgent:
             tx.count(USAGE.name, "late", late_count)
             await late.put_aside(fresh, tx)
         fold = _fold(fresh)
-        if fold.totals:
-            await store.add_rollups(tx.driver, fold.columns(), mark=True)
+        if fold.accounts:
+            await self._totals.add(tx.driver, fold.columns())
         return found.waiting + result.waiting
 
 

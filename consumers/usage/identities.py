@@ -15,6 +15,8 @@ from hashlib import blake2b
 
 import asyncpg
 
+from fakturo.consumers.runtime.binary_copy import copy_binary, woven
+
 Identity = tuple[str, str]
 """(`source`, `id`) of a usage event."""
 
@@ -44,7 +46,7 @@ class IdentityBook:
         while True:
             try:
                 async with driver.transaction():
-                    await _copy(driver, [(one, segment_of[one]) for one in numbers if one not in known])
+                    await _copy(driver, [one for one in numbers if one not in known] if known else numbers, segment_of)
             except asyncpg.UniqueViolationError:
                 known = await known_segments(driver, segment_of)  # committed by now, or the copy had waited
                 continue
@@ -53,10 +55,10 @@ class IdentityBook:
             return known
 
 
-async def _copy(driver: asyncpg.Connection, rows: Sequence[tuple[int, int]]) -> None:
-    if rows:
-        columns = ("fingerprint", "segment_id")
-        await driver.copy_records_to_table("identity", schema_name="usage", columns=columns, records=rows)
+async def _copy(driver: asyncpg.Connection, numbers: Sequence[int], segment_of: Mapping[int, int]) -> None:
+    if numbers:
+        rows = woven((numbers, [segment_of[one] for one in numbers]))
+        await copy_binary(driver, "usage", "identity", [rows], ("fingerprint", "segment_id"))
 
 
 async def known_segments(driver: asyncpg.Connection, fingerprints: Collection[int]) -> dict[int, int]:

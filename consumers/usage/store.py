@@ -5,31 +5,25 @@ Locks     the contracts lock first (account_store.py), then identities, totals a
           workers wait for each other but never in a ring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 
 import asyncpg
 
-from fakturo.consumers.usage.folding import QUARTER_SECONDS, RollupColumns
+from fakturo.consumers.runtime.binary_copy import copy_binary
+from fakturo.consumers.usage.folding import RollupColumns
 from fakturo.consumers.usage.matching import Counted
+from fakturo.consumers.usage.total_rows import COLUMNS, rows_of
 from fakturo.schemas.codec import encode
 
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 _STAGED = "staged_rollup"
-_STAGING = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGED} (
-    account_id text COLLATE "C", meter_id integer, quarter integer, dimensions text COLLATE "C", event_count bigint,
-    sum_value text, last_at timestamptz, recorded_at timestamptz, max_value text, min_value text, last_value text
-)
-"""
+_STAGING = f"CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGED} (LIKE usage.rollup)"
 _MERGE = f"""
-INSERT INTO usage.rollup AS old (account_id, meter_id, bucket_start_at, dimensions, event_count, sum_value, max_value,
-       min_value, last_value, last_at, recorded_at)
-SELECT account_id, meter_id, to_timestamp(quarter::bigint * {QUARTER_SECONDS}), dimensions, event_count,
-       value, coalesce(max_value::numeric, value), coalesce(min_value::numeric, value),
-       coalesce(last_value::numeric, value), last_at, recorded_at
-  FROM (SELECT *, sum_value::numeric AS value FROM pg_temp.{_STAGED} OFFSET 0) AS read_once
+INSERT INTO usage.rollup AS old ({", ".join(COLUMNS)})
+SELECT {", ".join(COLUMNS)} FROM pg_temp.{_STAGED}
     ON CONFLICT (account_id, meter_id, bucket_start_at, dimensions) DO UPDATE
    SET event_count = old.event_count + excluded.event_count,
        sum_value = old.sum_value + excluded.sum_value,
@@ -68,11 +62,24 @@ async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns, *, mar
     take, and the server half. With `mark` it is noted in the same way what has changed (`mark_changed`).
     """
     await driver.execute(_STAGING)
-    await driver.copy_records_to_table(_STAGED, schema_name="pg_temp", records=columns.staged())
+    await copy_binary(driver, "pg_temp", _STAGED, _rows(columns), COLUMNS)
     await driver.execute(_MERGE)
     if mark:
         await driver.execute(_MARK_STAGED)
     await driver.execute(f"TRUNCATE pg_temp.{_STAGED}")
+
+
+async def copy_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> None:
+    """Add totals of which none is there. `columns` are sorted by key.
+
+    Raises:
+        asyncpg.UniqueViolationError: one is.
+    """
+    await copy_binary(driver, "usage", "rollup", _rows(columns), COLUMNS)
+
+
+def _rows(columns: RollupColumns) -> Iterator[bytes]:
+    return chain.from_iterable(rows_of(account_id, totals) for account_id, totals in columns.accounts)
 
 
 Mark = tuple[str, int, datetime]
@@ -91,7 +98,7 @@ SELECT account_id, meter_id, clock_timestamp(), from_at
 {_MARKED}"""  # noqa: S608 - constants
 _MARK_STAGED = f"""
 INSERT INTO usage.dirty AS old (account_id, meter_id, since_at, from_at)
-SELECT account_id, meter_id, clock_timestamp(), to_timestamp(min(quarter)::bigint * {QUARTER_SECONDS})
+SELECT account_id, meter_id, clock_timestamp(), min(bucket_start_at)
   FROM pg_temp.{_STAGED} GROUP BY account_id, meter_id ORDER BY account_id, meter_id
 {_MARKED}"""  # noqa: S608 - constants
 

@@ -15,6 +15,7 @@ import pytest
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
+from fakturo.consumers.usage import totals_book
 from fakturo.consumers.usage.handler import UsageAgent
 from fakturo.consumers.usage.segments import StoredEvent, unpack
 from fakturo.schemas.codec import decode_event, encode
@@ -43,6 +44,12 @@ PEAK = MeterDefinition(code="peak", event_type="api.call", aggregation="max", va
 
 TWO_EACH = {"model": "per_unit", "unit_amount": "2", "currency": "EUR"}
 THREE_EACH = {"model": "per_unit", "unit_amount": "3", "currency": "EUR"}
+
+
+@pytest.fixture(autouse=True)
+def _copied_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the small batches of tests go the way of large ones, whose new totals are copied and not merged."""
+    monkeypatch.setattr(totals_book, "COPY_TOTALS_MIN", 1)
 
 
 def account(account_id: str = "UA", timezone: str = "UTC", **given: Any) -> AccountChanged:

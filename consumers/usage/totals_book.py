@@ -1,0 +1,75 @@
+"""Adds the totals of one worker's batches: those of new quarters are copied in, the others merged with what is there.
+
+Place     handler -> [this] -> store -> Postgres `usage.rollup`, `usage.dirty`.
+New       usage comes in the order of time, more or less: of an account whose newest quarter is known, later ones are
+          most likely not in the book. They are copied at once, under a savepoint, for half of what a merge takes. Where
+          one is in the book all the same (another worker had the partition in between) the key refuses the copy, and
+          all is merged. What is remembered makes it faster, never right or wrong; a rollback leaves nothing wrong.
+Locks     the copy and the merge each go by the key. Two workers could wait for each other in a ring only with totals of
+          one account that came under two names (canonical id, Salesforce id) in two partitions; Postgres ends such a
+          ring, and the runtime repeats the batch.
+"""
+
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from fakturo.consumers.usage import store
+from fakturo.consumers.usage.folding import Folded, MeterKey, RollupColumns, marks_of
+
+COPY_TOTALS_MIN = 500
+"""A copy of its own pays from so many on: it takes a savepoint."""
+ACCOUNTS_MAX = 100_000
+
+Totals = list[tuple[str, list[tuple[MeterKey, Folded]]]]
+
+
+@dataclass(slots=True)
+class TotalsBook:
+    """Writes totals and marks what has changed."""
+
+    newest: dict[str, int] = field(default_factory=dict)
+    """The newest quarter of an hour that this worker wrote of each account."""
+
+    async def add(self, driver: asyncpg.Connection, columns: RollupColumns) -> None:
+        """Add totals to what is there, and mark what has changed for a statement."""
+        new, others = self._parted(columns)
+        if sum(len(totals) for _, totals in new) >= COPY_TOTALS_MIN and await self._copy(driver, RollupColumns(new)):
+            if others:
+                await store.add_rollups(driver, RollupColumns(others))
+            await store.mark_changed(driver, marks_of(columns))
+        else:
+            await store.add_rollups(driver, columns, mark=True)
+        self._remember(columns)
+
+    async def _copy(self, driver: asyncpg.Connection, columns: RollupColumns) -> bool:
+        """Copy totals; return False where one of them is in the book, and nothing is copied."""
+        try:
+            async with driver.transaction():
+                await store.copy_rollups(driver, columns)
+        except asyncpg.UniqueViolationError:
+            self.newest.clear()  # others have written too
+            return False
+        return True
+
+    def _parted(self, columns: RollupColumns) -> tuple[Totals, Totals]:
+        """Return the totals that are likely to be new, and the others, both sorted as they were."""
+        new: Totals = []
+        others: Totals = []
+        for account_id, totals in columns.accounts:
+            newest = self.newest.get(account_id)
+            if newest is None:
+                others.append((account_id, list(totals)))
+            elif all(key[1] > newest for key, _ in totals):
+                new.append((account_id, list(totals)))
+            else:
+                new.append((account_id, [one for one in totals if one[0][1] > newest]))
+                others.append((account_id, [one for one in totals if one[0][1] <= newest]))
+        return new, others
+
+    def _remember(self, columns: RollupColumns) -> None:
+        if len(self.newest) > ACCOUNTS_MAX:
+            self.newest.clear()
+        for account_id, totals in columns.accounts:
+            newest = max([key[1] for key, _ in totals])
+            self.newest[account_id] = max(newest, self.newest.get(account_id, newest))
