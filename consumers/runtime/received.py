@@ -27,5 +27,6 @@ def records_of(topic: str, partition: int, fetched: Iterable[Any]) -> list[Recor
         if found.timestamp != last_ms:
             last_ms = found.timestamp
             at = at_milliseconds(last_ms)
-        keep(Record(topic, partition, found.offset, found.key, found.value, found.headers or _NONE, at))
+        headers = tuple(found.headers) if found.headers else _NONE
+        keep(Record(topic, partition, found.offset, found.key, found.value, headers, at))
     return records

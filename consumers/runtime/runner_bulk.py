@@ -25,6 +25,7 @@ from aiokafka.errors import (
 from mode import Service
 
 from fakturo.consumers.runtime.backoff import Backoff
+from fakturo.consumers.runtime.bare_records import bare_records
 from fakturo.consumers.runtime.consumer_options import consumer_options
 from fakturo.consumers.runtime.cursor import Place
 from fakturo.consumers.runtime.empty_seats import EmptySeats
@@ -91,6 +92,7 @@ class BulkRunner(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def _start_consumer(self) -> None:
         self.consumer = pace_fetches(AIOKafkaConsumer(**consumer_options(self.feed.settings, self.feed.agent.name)))
         await self.consumer.start()
+        bare_records(self.consumer)
         self.consumer.subscribe([self.feed.broker_name(topic) for topic in self.feed.topics], listener=self)
 
     async def _drop_consumer(self) -> None:
