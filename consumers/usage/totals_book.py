@@ -1,13 +1,13 @@
 """Adds the totals of one worker's batches: those of new quarters are copied in, the others merged with what is there.
 
 Place     handler -> [this] -> store -> Postgres `usage.rollup`, `usage.dirty`.
-New       usage comes in the order of time, more or less: of an account whose newest quarter is known, later ones are
-          most likely not in the book. They are copied at once, under a savepoint, for half of what a merge takes. Where
-          one is in the book all the same (another worker had the partition in between) the key refuses the copy, and
-          all is merged. What is remembered makes it faster, never right or wrong; a rollback leaves nothing wrong.
-Locks     the copy and the merge each go by the key. Two workers could wait for each other in a ring only with totals of
-          one account that came under two names (canonical id, Salesforce id) in two partitions; Postgres ends such a
-          ring, and the runtime repeats the batch.
+New       usage comes in the order of time, more or less: of an account, what is later than all that this worker has
+          written of it is most likely not in the book. It is copied at once, under a savepoint, for half of what a
+          merge takes. Where one is in the book all the same (another worker wrote it, or this one before it was
+          started) the key refuses the copy, and all is merged. What is remembered makes it fast, never right or wrong.
+Locks     the merge and the copy each go by the key, one after the other. The workers' accounts are different ones, as
+          their partitions are; of accounts that come under two names, in two partitions, two workers can wait for each
+          other in a ring, where each copies what the other merges. Postgres ends it, and the runtime repeats the batch.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +19,8 @@ from fakturo.consumers.usage.folding import Folded, MeterKey, RollupColumns, mar
 
 COPY_TOTALS_MIN = 500
 """A copy of its own pays from so many on: it takes a savepoint."""
+MERGED_BATCHES = 8
+"""After a copy that was refused, so many batches have accounts that are not known yet merged: they come in runs."""
 ACCOUNTS_MAX = 100_000
 
 Totals = list[tuple[str, list[tuple[MeterKey, Folded]]]]
@@ -30,6 +32,7 @@ class TotalsBook:
 
     newest: dict[str, int] = field(default_factory=dict)
     """The newest quarter of an hour that this worker wrote of each account."""
+    merges_unknown: int = 0
 
     async def add(self, driver: asyncpg.Connection, columns: RollupColumns) -> None:
         """Add totals to what is there, and mark what has changed for a statement."""
@@ -48,7 +51,8 @@ class TotalsBook:
             async with driver.transaction():
                 await store.copy_rollups(driver, columns)
         except asyncpg.UniqueViolationError:
-            self.newest.clear()  # others have written too
+            self.newest.clear()
+            self.merges_unknown = MERGED_BATCHES
             return False
         return True
 
@@ -56,15 +60,18 @@ class TotalsBook:
         """Return the totals that are likely to be new, and the others, both sorted as they were."""
         new: Totals = []
         others: Totals = []
+        unknown = others if self.merges_unknown else new
+        self.merges_unknown = max(self.merges_unknown - 1, 0)
         for account_id, totals in columns.accounts:
             newest = self.newest.get(account_id)
             if newest is None:
-                others.append((account_id, list(totals)))
-            elif all(key[1] > newest for key, _ in totals):
-                new.append((account_id, list(totals)))
-            else:
+                unknown.append((account_id, list(totals)))
+                continue
+            old = [one for one in totals if one[0][1] <= newest]
+            if old:
+                others.append((account_id, old))
+            if len(old) < len(totals):
                 new.append((account_id, [one for one in totals if one[0][1] > newest]))
-                others.append((account_id, [one for one in totals if one[0][1] <= newest]))
         return new, others
 
     def _remember(self, columns: RollupColumns) -> None:

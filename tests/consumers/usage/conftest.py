@@ -46,8 +46,8 @@ TWO_EACH = {"model": "per_unit", "unit_amount": "2", "currency": "EUR"}
 THREE_EACH = {"model": "per_unit", "unit_amount": "3", "currency": "EUR"}
 
 
-@pytest.fixture(autouse=True)
-def _copied_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def copied_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the small batches of tests go the way of large ones, whose new totals are copied and not merged."""
     monkeypatch.setattr(totals_book, "COPY_TOTALS_MIN", 1)
 

@@ -211,6 +211,7 @@ async def _work(desk: Desk, stream: list[Any], chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("copied_however_few")
 async def test_whatever_the_order_what_is_stated_in_the_end_is_what_the_events_that_count_come_to(
     connection: asyncpg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -111,6 +111,7 @@ async def _empty(connection: asyncpg.Connection) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("copied_however_few")
 async def test_any_order_of_usage_changes_and_ticks_ends_in_the_same_final_statements(
     database_url: str, seed: int
 ) -> None:

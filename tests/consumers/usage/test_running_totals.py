@@ -28,6 +28,7 @@ async def _kept(desk: Desk) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("copied_however_few")
 async def test_any_order_of_usage_is_stated_as_if_all_were_added_up_each_time(desk: Desk, seed: int) -> None:
     chance = random.Random(seed)
     await desk.sign(
