@@ -130,7 +130,7 @@ def next_item_period(
     return Period(start_at=start_at, end_at=regular.end_at)
 
 
-def periods_until(item: SubscriptionItem, versions: Sequence[AccountVersion], until_at: datetime) -> Iterator[Period]:
+def periods_until(item: SubscriptionItem, versions: Sequence[Located], until_at: datetime) -> Iterator[Period]:
     """Yield the periods of `item` that begin before `until_at`, from its service start on, whatever was billed."""
     period = next_item_period(item, versions, None, None)
     while period is not None and period.start_at < until_at:
@@ -139,7 +139,7 @@ def periods_until(item: SubscriptionItem, versions: Sequence[AccountVersion], un
 
 
 def begun_earlier(
-    item: SubscriptionItem, versions: Sequence[AccountVersion], period: Period, before_at: datetime | None
+    item: SubscriptionItem, versions: Sequence[Located], period: Period, before_at: datetime | None
 ) -> Period:
     """Return `period`, the first that was billed, from where its service began in it if that is earlier than was known.
 
