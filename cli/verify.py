@@ -18,7 +18,7 @@ from fakturo.cli.output import console, print_json, print_rows
 from fakturo.cli.verify_alerts import verify_alerts
 from fakturo.cli.verify_credits import verify_credits
 from fakturo.cli.verify_documents import read_documents, roundings_of, verify_documents
-from fakturo.cli.verify_events import SESSION_TABLE
+from fakturo.cli.verify_events import SESSION
 from fakturo.cli.verify_invoices import verify_invoices
 from fakturo.cli.verify_kpis import verify_kpis
 from fakturo.cli.verify_ledger import verify_ledger
@@ -53,7 +53,7 @@ async def verify_books(connection: asyncpg.Connection) -> Verification:
 
 def run_verify(home: Path, *, as_json: bool) -> int:
     """Verify the books of `home` and print the result; return 1 where anything differs."""
-    result = read_books(home, verify_books, session=SESSION_TABLE)
+    result = read_books(home, verify_books, session=SESSION)
     rows = [
         {"book": one.book, "figure": one.figure, "expected": one.expected, "found": one.found}
         for one in result.differences
