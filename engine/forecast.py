@@ -9,10 +9,12 @@ Rules     what adds up (count, sum) goes on as it went, by seconds of elapsed ti
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+
+import msgspec
+from msgspec import structs
 
 from fakturo.engine.decimals import DECIMALS_MAX
 from fakturo.engine.meters import Aggregation
@@ -31,8 +33,7 @@ def gone_share(period: Period, gone_seconds: int) -> Fraction | None:
     return Fraction(period.seconds(), min(gone_seconds, period.seconds()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a period with a price of its own: what is used in `own`, and of it `billed`, which lies before it."""
 
     own: Period
@@ -92,7 +93,8 @@ def _grown(used: Usage, pace: Usage, left: int, gone: int, decimals: int) -> Usa
         group: used.groups.get(group, ZERO) + _part(number, left, gone, decimals)
         for group, number in pace.groups.items()
     }
-    return replace(used, quantity=sum(groups.values(), ZERO), groups={**used.groups, **groups}, events=None)
+    quantity = sum(groups.values(), ZERO)
+    return structs.replace(used, quantity=quantity, groups={**used.groups, **groups}, events=None)
 
 
 def _part(number: Decimal, left: int, gone: int, decimals: int) -> Decimal:

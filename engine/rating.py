@@ -8,7 +8,6 @@ Source    PRICING.md, Already billed and Periods.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -25,8 +24,7 @@ SPANS_MAX = 4096
 """How many spans are kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateRequest:
+class RateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to rate.
 
     `usage` is the total so far; `billed`, where a bill exists, the part of it that was billed (zero usage is a bill
@@ -60,8 +58,7 @@ class ExplainedLine(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateResult:
+class RateResult(msgspec.Struct, frozen=True, kw_only=True):
     """One invoice line.
 
     `exact` has at most 24 decimals, `amount` the currency's digits. All else is made when it is asked for, from `total`
@@ -184,7 +181,7 @@ def rate_slices(requests: Sequence[RateRequest]) -> tuple[RateResult, ...]:
     earlier = ZERO
     for index, request in enumerate(requests):
         final = request.final and index == len(requests) - 1
-        results.append(rate(replace(request, final=final, earlier=earlier)))
+        results.append(rate(msgspec.structs.replace(request, final=final, earlier=earlier)))
         with exact_context():
             earlier += results[-1].exact - request.price.minimum_share(
                 span_of(request.period, request.active, request.zone)

@@ -7,9 +7,10 @@ Final     the forecast is rated as the final statement will be: with minimum, ca
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+
+import msgspec
 
 from fakturo.consumers.usage.rateable import Rateable, Stretch
 from fakturo.consumers.usage.rating import AMOUNT_MINOR_MAX, own_usage, rate_stretches
@@ -23,8 +24,7 @@ FORECAST_AFTER = timedelta(hours=1)
 """How much of the period has to have gone: a pace of some seconds says nothing of a month."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paced:
+class Paced(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch with its usage so far, and at its `end`.
 
     Where a price looks at single events nobody knows those to come: the amount so far grows by `amount_share` instead.

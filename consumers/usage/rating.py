@@ -6,9 +6,10 @@ Rules     stretches are rated oldest first, each by itself; the exact amounts of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+import msgspec
 
 from fakturo.consumers.usage.folding import dimensions_text, dimensions_values
 from fakturo.consumers.usage.rateable import DueItem, Rateable, Stretch
@@ -32,8 +33,7 @@ _DIFFERENCES = frozenset({Aggregation.COUNT, Aggregation.SUM, Aggregation.UNIQUE
 """Aggregations by which what was used in a part of a window is the total less what was before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(msgspec.Struct, frozen=True):
     """What was used in a stretch of time; `newest_at` is the newest event of it (None: no event)."""
 
     usage: Usage
@@ -41,8 +41,7 @@ class Used:
     recorded_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rated:
+class Rated(msgspec.Struct, frozen=True):
     """A statement, and the item that it is of."""
 
     source: DueItem
@@ -63,8 +62,7 @@ def used_of(due: DueItem, total: SliceTotal, usage: Usage | None = None) -> Used
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RatedStretch:
+class RatedStretch(msgspec.Struct, frozen=True):
     """A stretch with what was used in it (`billed` is its beginning, where that was billed before) and its amount."""
 
     stretch: Stretch

@@ -11,7 +11,6 @@ Kept      the totals of a stretch up to `until_at`, some hours before the newest
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -101,8 +100,7 @@ class _KeptGroup(msgspec.Struct, frozen=True, array_like=True):
 _decoder = msgspec.json.Decoder(tuple[_KeptGroup, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, frozen=True):
     """What is kept of a stretch: its totals up to `until_at`; `lag` is how late usage has come for it."""
 
     until_at: datetime
@@ -111,8 +109,7 @@ class _Kept:
     groups: tuple[Group, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """A stretch to be totalled: `kept` holds up to `start_at`, from there it is added up; `cut_at` is kept next."""
 
     range: SliceRange

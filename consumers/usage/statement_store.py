@@ -6,7 +6,6 @@ Lock      `lock_statements`: one worker at a time makes statements for good. The
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import asyncpg
@@ -82,8 +81,7 @@ _account_decoder = msgspec.json.Decoder(_Account)
 _item_decoder = msgspec.json.Decoder(SubscriptionItem)
 
 
-@dataclass(frozen=True, slots=True)
-class StatementRow:
+class StatementRow(msgspec.Struct, frozen=True):
     """A statement, as it is encoded, with what a reader sees beside it; `start_on` is its first day, local."""
 
     statement: UsageRated

@@ -111,7 +111,7 @@ class Statements:
                 continue
             revision = 1 if old is None else old.revision + 1
             kept.append(replace(final, revision=revision))
-            published.append(replace(rated, statement=structs.replace(rated.statement, revision=revision)))
+            published.append(Rated(rated.source, structs.replace(rated.statement, revision=revision)))
         await revision_store.save_signatures(tx.driver, said_again)
         await revision_store.save_finals(tx.driver, kept)
         done = [(item.due.subscription_item, item.due.period.start_at) for item, _ in work.rated]

@@ -5,10 +5,10 @@ Once      a stretch that several items ask for is added up once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+import msgspec
 
 from fakturo.engine.meters import Rollup
 
@@ -29,8 +29,7 @@ SELECT s.number, t.* FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::t
 """Of each stretch one row a group, and another one for what lies at `cut_at` or after."""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceRange:
+class SliceRange(msgspec.Struct, frozen=True):
     """A stretch of time of an account's meter; both ends are multiples of a quarter of an hour."""
 
     account_id: str
@@ -39,8 +38,7 @@ class SliceRange:
     end_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """The total of one group; `recorded_at` is when the newest event in it was known."""
 
     dimensions: str
@@ -49,8 +47,7 @@ class Group:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SliceTotal:
+class SliceTotal(msgspec.Struct, frozen=True):
     """The totals of a stretch, one a group; none where there was no usage."""
 
     groups: tuple[Group, ...]

@@ -7,10 +7,11 @@ Source    PRICING.md, A meter.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 from fakturo.engine.money import EXACT, ZERO
 
@@ -35,8 +36,7 @@ FROM_EVENTS = frozenset({Aggregation.UNIQUE, Aggregation.WEIGHTED_SUM})
 """Aggregations that no rollup holds: they need the events."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollup:
+class Rollup(msgspec.Struct, frozen=True, kw_only=True):
     """What the aggregations that merge need to know of some events; all 0 for none."""
 
     count: int = 0

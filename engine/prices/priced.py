@@ -9,10 +9,10 @@ Matrix    everything in each cell by itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
+from msgspec import field
 
 from fakturo.engine.modifiers import Modifiers
 from fakturo.engine.money import ZERO
@@ -26,8 +26,7 @@ Signed = tuple[int, Usage]
 """1 or -1, and a usage that is not negative."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
+class Lot(msgspec.Struct, frozen=True):
     """What landed in a cell of a matrix: one usage, or one for each event; `quantity` is all of it as it was used."""
 
     cell: Cell
@@ -35,8 +34,7 @@ class Lot:
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """The model's input: `usage`, or `singles` where each event is priced by itself, or the `lots` of a matrix.
 
     `total` is what was used, rounded up by increments, in the units that transform and free units act on.

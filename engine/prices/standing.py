@@ -8,8 +8,9 @@ None      where units have no price of their own: events priced singly or by the
 Volume    says the unit price that holds for all units there; the units before cost the same.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from fakturo.engine.modifiers import Modifiers, Rounding
 from fakturo.engine.money import ONE, ZERO, exact_context
@@ -27,8 +28,7 @@ _TIERED = (Graduated, Volume)
 _OF_UNITS = (PerUnit, Graduated, Volume, Package)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TierReached:
+class TierReached(msgspec.Struct, frozen=True, kw_only=True):
     """The tier that a usage lands in: `number` of `count`, from 1; units above `after` up to `up_to` (None: no end)."""
 
     number: int
@@ -38,8 +38,7 @@ class TierReached:
     unit_amount: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextUnits:
+class NextUnits(msgspec.Struct, frozen=True, kw_only=True):
     """What the next units cost: `amount` for each `per_units`, as long as `remaining` lasts (None: no end)."""
 
     amount: Decimal

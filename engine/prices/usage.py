@@ -6,11 +6,11 @@ Which     a price with `needs_events` looks at `events`; where there are none it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
+from msgspec import field
 
 from fakturo.engine.explanations import Phrase
 from fakturo.engine.money import ONE, ZERO, exact_context
@@ -31,8 +31,7 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
     properties: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """A total; `groups` splits it by `dimensions` where the meter groups. The default is zero usage.
 
     `events` are the single events, in the order in which they were told, where somebody kept them. `peaks` are the
@@ -86,8 +85,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What the next unit costs: after `remaining` more units, each costs `unit_amount`."""
 
     remaining: Decimal
