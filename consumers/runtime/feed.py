@@ -8,6 +8,7 @@ Turn      `handle`, `advance` and `flush` of one worker take turns, a transactio
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
@@ -66,6 +67,8 @@ class Feed:
         self._pace = FlushPace(settings.interim_seconds, soon=flush_soon)
         self._many = settings.bulk_records_max // BEHIND_PART
         self._woken = asyncio.Event()
+        self._is_ticked = True
+        self._looked_at = 0.0
 
     async def prepare(self) -> None:
         """Make the cursor rows of every partition of every input of the map; foreign ones get theirs when assigned."""
@@ -108,6 +111,7 @@ class Feed:
                 self.positions[gap.topic, gap.partition] = gap.next_offset
         self.stopped |= applied.stopped
         has_flush_to_come = self._pace.changed(behind=applied.record_count >= self._many)
+        self._is_ticked |= applied.ticked
         if applied.ticked or has_flush_to_come:
             self._woken.set()
         return applied
@@ -118,10 +122,16 @@ class Feed:
             self.agent.read_ahead(records)
 
     async def keep_time(self) -> None:
-        """Advance after ticks and once a second, flush when it is due; for ever."""
+        """Advance after ticks and once a second, flush when it is due; for ever.
+
+        A flush does not look at time first: each look waits for its turn among the batches, and for another one then.
+        """
         while True:
             self._woken.clear()
-            await self._timekeeper.advance_if_due()
+            if self._is_ticked or time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                self._is_ticked = False
+                await self._timekeeper.advance_if_due()
+                self._looked_at = time.monotonic()
             if self._pace.left_seconds <= 0:
                 self._pace.began()
                 self._pace.ended(await self._timekeeper.flush())
