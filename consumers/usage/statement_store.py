@@ -66,7 +66,7 @@ ON CONFLICT (subscription_item) DO UPDATE SET account_id = excluded.account_id,
     next_tier_remaining = excluded.next_tier_remaining, next_tier_unit_amount = excluded.next_tier_unit_amount,
     as_of = excluded.as_of, final = excluded.final, revision = excluded.revision, content = excluded.content,
     content_hash = excluded.content_hash, said_count = old.said_count + 1
- WHERE excluded.period_start_at >= old.period_start_at
+ WHERE excluded.period_start_at >= old.period_start_at OR NOT excluded.final
 RETURNING subscription_item, said_count
 """
 
@@ -189,7 +189,11 @@ async def said_items(driver: asyncpg.Connection, rows: Sequence[StatementRow]) -
 
 
 async def save_statements(driver: asyncpg.Connection, rows: Sequence[StatementRow]) -> dict[str, int]:
-    """Keep the newest statement of each item; return how many were kept of it so far, where this one is the newest."""
+    """Keep the newest statement of each item; return how many were kept of it so far, this one included.
+
+    A final one of a period before is not kept: it revises what is over. A running one is of what is open, also where
+    that lies before what was stated, because the service turned out to have begun earlier.
+    """
     if not rows:
         return {}
     found = sorted(rows, key=lambda row: row.statement.subscription_item)
