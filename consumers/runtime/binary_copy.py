@@ -22,7 +22,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _BIGINT_BYTES = 8
 _DIGITS = 4
 """Decimal digits in one of `numeric`'s own, which are of base 10,000."""
-_BASE = 10**_DIGITS
 _NEGATIVE = 0x4000
 
 row_head = Struct(">h").pack
@@ -44,23 +43,24 @@ def microseconds(at: datetime) -> int:
 
 def numeric(value: Decimal) -> bytes:
     """Return a field of type numeric; zeros that end the fraction are left out, so equal numbers have equal bytes."""
-    negative, digits, exponent = value.as_tuple()
-    if isinstance(exponent, str):  # infinite, or no number at all
-        raise ValueError(f"{value} is no number")  # noqa: TRY004 - a wrong value, not a wrong type
-    number = int("".join(map(str, digits)))
-    if exponent > 0:
-        number, exponent = number * 10**exponent, 0
-    while exponent < 0 and number % 10 == 0:
-        number, exponent = number // 10, exponent + 1
-    number *= 10 ** (exponent % _DIGITS)  # the fraction ends with a whole digit of theirs
-    groups: list[int] = []
-    while number:
-        number, group = divmod(number, _BASE)
-        groups.append(group)
-    weight = len(groups) - 1 - (_DIGITS - 1 - exponent) // _DIGITS if groups else 0
-    sign = _NEGATIVE if negative and groups else 0
+    if not value.is_finite():
+        raise ValueError(f"{value} is no number")
+    digits = str(value)
+    if "E" in digits:
+        digits = format(value, "f")
+    if len(digits) <= _DIGITS and digits.isdigit() and digits != "0":  # most often
+        return pack(">ihhhhh", 10, 1, 0, 0, 0, int(digits))
+    whole, _, fraction = digits.lstrip("-").partition(".")
+    fraction = fraction.rstrip("0")
+    aligned = "0" * (-len(whole) % _DIGITS) + whole + fraction + "0" * (-len(fraction) % _DIGITS)
+    groups = [int(aligned[at : at + _DIGITS]) for at in range(0, len(aligned), _DIGITS)]
+    weight = (len(whole) - 1) // _DIGITS
+    while groups and not groups[0]:
+        del groups[0]
+        weight -= 1
+    sign = _NEGATIVE if groups and digits[0] == "-" else 0
     count = len(groups)
-    return pack(f">ihhhh{count}h", 8 + 2 * count, count, weight, sign, -exponent, *reversed(groups))
+    return pack(f">ihhhh{count}h", 8 + 2 * count, count, weight if groups else 0, sign, len(fraction), *groups)
 
 
 def woven(columns: Sequence[Sequence[int]]) -> bytes:

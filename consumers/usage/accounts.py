@@ -60,8 +60,9 @@ class CountingMeter:
 class AccountMeters:
     """What an event needs to know of its account.
 
-    `cadences` are those of the meters that do not follow the calendar's months. Events of `raw_types` are rated
-    themselves. `closed_until` is, by meter, where the stated periods of its items ended when the account was read, and
+    `by_type` are its meters by the type of the events that they count, `counters` how these count them. `cadences` are
+    those of the meters that do not follow the calendar's months. Events of `raw_types` are rated themselves.
+    `closed_until` is, by meter, where the stated periods of its items ended when the account was read, and
     `closed_until_at` the last of these: usage before is late, also where its watermark does not tell. No event may be
     before `since_at`. `late_before` remembers, by watermark, what was found of the meters of calendar months.
     """
@@ -69,6 +70,7 @@ class AccountMeters:
     account_id: str
     versions: tuple[AccountVersion, ...]
     by_type: dict[str, tuple[CountingMeter, ...]]
+    counters: dict[str, tuple[Counter, ...]]
     cadences: dict[int, Cadence]
     raw_types: frozenset[str]
     closed_until: dict[int, datetime] = field(default_factory=dict)
@@ -101,7 +103,7 @@ class AccountDirectory:
 
     async def load(self, driver: asyncpg.Connection, subjects: Iterable[str]) -> None:
         """Read the accounts of `subjects` that are not known yet."""
-        missing = sorted({subject for subject in subjects if subject not in self.known})
+        missing = sorted(set(subjects).difference(self.known))
         if not missing:
             return
         if len(self.known) > ACCOUNTS_MAX:
@@ -120,6 +122,7 @@ class AccountDirectory:
                 row.account_id,
                 row.versions,
                 by_type,
+                {event_type: tuple(one.count for one in meters) for event_type, meters in by_type.items()},
                 cadences,
                 row.raw_types,
                 closed,

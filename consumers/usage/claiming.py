@@ -9,6 +9,7 @@ Cost      a batch of new events is two copies: fingerprints, and segments. Paylo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from fakturo.consumers.runtime.records import Record
 from fakturo.consumers.runtime.transaction import Transaction
@@ -18,6 +19,7 @@ from fakturo.consumers.usage.corrected_reading import TO_APPLY, is_reserved, rea
 from fakturo.consumers.usage.event_store import find_in
 from fakturo.consumers.usage.identities import Identity, IdentityBook, claim_collided
 from fakturo.consumers.usage.matching import Counted, match
+from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.reading import IsCorrection, IsRequest, Reader, UsageEvent
 from fakturo.consumers.usage.retention import Retention
 from fakturo.consumers.usage.segment_store import Segment, SegmentNumbers
@@ -131,6 +133,9 @@ def _young_enough(events: Sequence[UsageEvent], retention: Retention, tx: Transa
     return kept
 
 
+_AT = attrgetter("event.at")
+
+
 class Claims:
     """Claims and stores the events of one worker; what it remembers makes the next batch cheaper, nothing else."""
 
@@ -143,13 +148,17 @@ class Claims:
         if not counted:
             return []
         numbers = [one.event.fingerprint for one in counted]
-        first = dict(zip(reversed(numbers), reversed(counted), strict=True))  # of equal ones the first to come stays
-        has_repeats = len(first) < len(counted)
-        planned = await self._plan(list(first.values()) if has_repeats else counted, tx)
-        known = await self._identities.claim(tx.driver, _segment_of(planned))
-        if not known and not has_repeats:
-            await _store(planned, tx)
-            return counted
+        if len(set(numbers)) == len(numbers):
+            planned = await self._plan(counted, tx)
+            known = await self._identities.claim(tx.driver, _segment_of(planned))
+            if not known:
+                await _store(planned, tx)
+                return counted
+            first = dict(zip(numbers, counted, strict=True))
+        else:
+            first = dict(zip(reversed(numbers), reversed(counted), strict=True))  # of equal ones the first stays
+            planned = await self._plan(list(first.values()), tx)
+            known = await self._identities.claim(tx.driver, _segment_of(planned))
         await _store(
             [(segment, [one for one in rows if one.event.fingerprint not in known]) for segment, rows in planned], tx
         )
@@ -158,8 +167,9 @@ class Claims:
         return [one for one in counted if id(one) not in repeats]
 
     async def _plan(self, rows: Sequence[Counted], tx: Transaction) -> list[Planned]:
-        """Return the segments that `rows` go into, empty still, each with its rows."""
+        """Return the segments that `rows` go into, empty still, each with its rows; their months have partitions."""
         groups = grouped(rows)
+        await ensure_partitions(tx.driver, sorted({bucket.month for bucket in groups}))
         ids = await self._numbers.take(tx.driver, list(groups))
         return [(Segment(number, bucket, []), groups[bucket]) for bucket, number in zip(groups, ids, strict=True)]
 
@@ -214,34 +224,40 @@ def _segment_of(planned: Sequence[Planned]) -> dict[int, int]:
     return found
 
 
-def months_of(counted: Sequence[Counted]) -> list[int]:
-    """Return the months (partitions.month_of) of the events, sorted."""
-    times = [one.event.at for one in counted]
-    return sorted({at.year * 12 + at.month - 1 for at in times})
-
-
 def grouped(rows: Sequence[Counted]) -> dict[Bucket, list[Counted]]:
-    """Return `rows` by month, and by as many buckets of accounts as the number of the month's rows allows."""
-    months: dict[int, list[Counted]] = {}
+    """Return `rows` by month, and by as many buckets of accounts as the number of the month's rows allows.
+
+    Those of a bucket are sorted by account and time, as a segment has them.
+    """
+    groups: dict[Bucket, list[Counted]] = {}
+    for month, accounts in _by_account(rows).items():
+        bits = bucket_bits(sum(map(len, accounts.values())))
+        for account_id in sorted(accounts):
+            found = accounts[account_id]
+            found.sort(key=_AT)  # nearly sorted: as they came
+            bucket = Bucket(month, bits, bucket_number(account_id, bits))
+            if bucket in groups:
+                groups[bucket] += found
+            else:
+                groups[bucket] = found
+    return groups
+
+
+def _by_account(rows: Sequence[Counted]) -> dict[int, dict[str, list[Counted]]]:
+    """Return `rows` by month and account."""
+    months: dict[int, dict[str, list[Counted]]] = {}
     for one in rows:
         at = one.event.at
         month = at.year * 12 + at.month - 1  # month_number, which would be called for every event
-        found = months.get(month)
+        accounts = months.get(month)
+        if accounts is None:
+            accounts = months[month] = {}
+        found = accounts.get(one.account_id)
         if found is None:
-            months[month] = [one]
+            accounts[one.account_id] = [one]
         else:
             found.append(one)
-    groups: dict[Bucket, list[Counted]] = {}
-    for month, found in months.items():
-        bits = bucket_bits(len(found))
-        if not bits:
-            groups[Bucket(month, 0, 0)] = found
-            continue
-        buckets: dict[int, list[Counted]] = {}
-        for one in found:
-            buckets.setdefault(bucket_number(one.account_id, bits), []).append(one)
-        groups |= {Bucket(month, bits, number): buckets[number] for number in buckets}
-    return groups
+    return months
 
 
 def _judge(one: Counted, earlier: StoredEvent | None, tx: Transaction) -> None:

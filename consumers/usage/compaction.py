@@ -12,7 +12,7 @@ import asyncpg
 
 from fakturo.consumers.usage import segment_store
 from fakturo.consumers.usage.segment_store import Segment, SegmentNumbers
-from fakturo.consumers.usage.segments import Bucket, PackedEvent, bucket_bits, bucket_number, merge, month_number
+from fakturo.consumers.usage.segments import Bucket, PackedEvent, bucket_bits, bucket_number, merge, month_number, sort
 
 SMALL_EVENTS = 64
 SEGMENTS_MIN = 32
@@ -30,7 +30,9 @@ class Compaction:
         taken = await segment_store.take_small(driver, SMALL_EVENTS, SEGMENTS_MIN, SEGMENTS_MAX)
         if not taken:
             return 0
-        groups = _grouped(merge(content for _, content in taken))
+        events = merge(content for _, content in taken)
+        sort(events)
+        groups = _grouped(events)
         ids = await self.numbers.take(driver, list(groups))
         segments = [Segment(number, bucket, groups[bucket]) for bucket, number in zip(groups, ids, strict=True)]
         await segment_store.save(driver, segments)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -37,8 +37,8 @@ NO_DIMENSIONS = "{}"
 Count = tuple[int, str, Decimal]
 """What an event adds to one meter: the meter, the dimensions as canonical JSON, the value."""
 
-MeterKey = tuple[int, int, str]
-"""Of an account's total: meter, quarters of an hour since 1970, dimensions as canonical JSON."""
+QuarterKey = tuple[int, str]
+"""Of a total of an account's meter: quarters of an hour since 1970, dimensions as canonical JSON."""
 
 RollupKey = tuple[str, int, int, str]
 """Account, meter, quarters of an hour since 1970, dimensions as canonical JSON."""
@@ -92,11 +92,29 @@ def total_of(folded: Folded) -> Total:
     return Total(1, value, value, value, value, at_us, recorded_at)
 
 
+class MeterTotals(NamedTuple):
+    """The totals of an account's meter, sorted by quarter and dimensions; there is at least one."""
+
+    account_id: str
+    meter_id: int
+    totals: Sequence[tuple[QuarterKey, Folded]]
+
+    @property
+    def first_quarter(self) -> int:
+        """Return the earliest quarter."""
+        return self.totals[0][0][0]
+
+    @property
+    def last_quarter(self) -> int:
+        """Return the latest quarter."""
+        return self.totals[-1][0][0]
+
+
 @dataclass(frozen=True, slots=True)
 class RollupColumns:
-    """Totals sorted by account and by key, as columns for the database."""
+    """Totals sorted by account and meter, as columns for the database."""
 
-    accounts: Sequence[tuple[str, Sequence[tuple[MeterKey, Folded]]]]
+    meters: Sequence[MeterTotals]
 
     def records(self) -> list[tuple[Any, ...]]:
         """Return one tuple a total, in the order of the columns of `usage.rollup`; numbers as text."""
@@ -114,8 +132,8 @@ class RollupColumns:
                 total.last_at,
                 total.recorded_at,
             )
-            for account_id, totals in self.accounts
-            for (meter_id, quarter, dimensions), folded in totals
+            for account_id, meter_id, totals in self.meters
+            for (quarter, dimensions), folded in totals
             for total in (total_of(folded),)
         ]
 
@@ -126,41 +144,42 @@ class RollupColumns:
 
 @dataclass(slots=True)
 class Fold:
-    """The totals of one batch, by account: a batch holds many of one, and each is sorted and written by itself."""
+    """The totals of one batch, by account and meter: those of one come nearly in the order that they are written in."""
 
-    accounts: dict[str, dict[MeterKey, Folded]] = field(default_factory=dict)
+    meters: dict[tuple[str, int], dict[QuarterKey, Folded]] = field(default_factory=dict)
 
     @property
     def totals(self) -> dict[RollupKey, Total]:
         """Return the totals by their whole key."""
         return {
-            (account_id, *key): total_of(folded)
-            for account_id, totals in self.accounts.items()
-            for key, folded in totals.items()
+            (account_id, meter_id, quarter, dimensions): total_of(folded)
+            for (account_id, meter_id), totals in self.meters.items()
+            for (quarter, dimensions), folded in totals.items()
         }
 
     def add(self, account_id: str, counts: Iterable[Count], at: datetime, recorded_at: datetime) -> None:
         """Count one event; of two at the same time the one added later is the last."""
-        totals = self.accounts.get(account_id)
-        if totals is None:
-            totals = self.accounts[account_id] = {}
+        meters = self.meters
         at_us = (at - _EPOCH) // _MICROSECOND
         quarter = at_us // _QUARTER_US + _QUARTERS_BEFORE
         for meter_id, dimensions, value in counts:
-            key = (meter_id, quarter, dimensions)
+            meter = account_id, meter_id
+            totals = meters.get(meter)
+            if totals is None:
+                totals = meters[meter] = {}
+            key = quarter, dimensions
             folded = totals.get(key)
             if folded is None:
-                totals[key] = (value, at_us, recorded_at)
+                totals[key] = value, at_us, recorded_at
                 continue
             if not isinstance(folded, Total):
                 totals[key] = folded = total_of(folded)
             folded.add(value, at_us, recorded_at)
 
     def columns(self) -> RollupColumns:
-        """Return the totals sorted by key. Those of an account come nearly in order already."""
-        accounts = self.accounts
+        """Return the totals sorted by key."""
         return RollupColumns(
-            [(account_id, sorted(accounts[account_id].items(), key=_KEY)) for account_id in sorted(accounts)]
+            [MeterTotals(*meter, sorted(self.meters[meter].items(), key=_KEY)) for meter in sorted(self.meters)]
         )
 
     def marks(self) -> list[tuple[str, int, datetime]]:
@@ -169,28 +188,17 @@ class Fold:
 
     def quarters(self) -> set[tuple[str, int, datetime]]:
         """Return (account, meter, quarter) of all that was touched."""
-        return {
-            (account_id, meter_id, quarter_at(quarter))
-            for account_id, totals in self.accounts.items()
-            for meter_id, quarter, _ in totals
-        }
+        return {(*meter, quarter_at(quarter)) for meter, totals in self.meters.items() for quarter, _ in totals}
 
     def months(self) -> list[int]:
         """Return the months (partitions.month_of) touched, sorted."""
-        quarters = {key[1] for totals in self.accounts.values() for key in totals}
+        quarters = {quarter for totals in self.meters.values() for quarter, _ in totals}
         return sorted({month_of(quarter_at(quarter)) for quarter in quarters})
 
 
 def marks_of(columns: RollupColumns) -> list[tuple[str, int, datetime]]:
     """Return (account, meter, earliest quarter) of totals, sorted as they are."""
-    marks: list[tuple[str, int, datetime]] = []
-    for account_id, totals in columns.accounts:
-        meter_before = None
-        for (meter_id, quarter, _), _ in totals:
-            if meter_id != meter_before:  # the first of a meter is its earliest
-                marks.append((account_id, meter_id, quarter_at(quarter)))
-                meter_before = meter_id
-    return marks
+    return [(one.account_id, one.meter_id, quarter_at(one.first_quarter)) for one in columns.meters]
 
 
 def quarter_us(quarter: int) -> int:

@@ -15,13 +15,12 @@ from fakturo.consumers.runtime.settings import Settings
 from fakturo.consumers.runtime.transaction import Transaction
 from fakturo.consumers.usage import account_store, corrected, late, rerate, store
 from fakturo.consumers.usage.accounts import AccountDirectory
-from fakturo.consumers.usage.claiming import Claims, Waiting, months_of, read_all, sort_out
+from fakturo.consumers.usage.claiming import Claims, Waiting, read_all, sort_out
 from fakturo.consumers.usage.compaction import Compaction
 from fakturo.consumers.usage.corrected import Corrections
 from fakturo.consumers.usage.folding import Fold
 from fakturo.consumers.usage.lateness import OpenPeriods
 from fakturo.consumers.usage.matching import Counted
-from fakturo.consumers.usage.partitions import ensure_partitions
 from fakturo.consumers.usage.projection import Change, Projection, read_contracts
 from fakturo.consumers.usage.reading import Reader
 from fakturo.consumers.usage.retention import Retention
@@ -120,7 +119,6 @@ class UsageAgent:
         """Count `records`; return those that wait for a contract."""
         found = read_all(records, self._reader, tx)
         result = await sort_out(found.events, directory, self._time_rules, self._retention, tx)
-        await ensure_partitions(tx.driver, months_of(result.counted))
         if found.requests:
             await rerate.take(found.requests, tx)
         fresh = await self._claims.claim(result.counted, tx)
@@ -132,7 +130,7 @@ class UsageAgent:
             tx.count(USAGE.name, "late", late_count)
             await late.put_aside(fresh, tx)
         fold = _fold(fresh)
-        if fold.accounts:
+        if fold.meters:
             await self._totals.add(tx.driver, fold.columns())
         return found.waiting + result.waiting
 

@@ -12,6 +12,7 @@ Order     sorted by fingerprint: two workers wait for each other but never in a 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from struct import Struct
 
 import asyncpg
 
@@ -20,6 +21,8 @@ from fakturo.consumers.runtime.binary_copy import copy_binary, woven
 Identity = tuple[str, str]
 """(`source`, `id`) of a usage event."""
 
+_signed = Struct(">q").unpack
+
 ASK_FIRST_BATCHES = 8
 """After a batch with a known identity so many are asked about before they are copied."""
 
@@ -27,7 +30,8 @@ ASK_FIRST_BATCHES = 8
 def fingerprint(source: str, id: str) -> int:  # noqa: A002 - the attribute's own name
     """Return 64 bits of the identity, signed as Postgres has them. A source holds no line feed that could shift."""
     digest = blake2b(f"{len(source)}\n{source}{id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    number: int = _signed(digest)[0]
+    return number
 
 
 @dataclass(slots=True)

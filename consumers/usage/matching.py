@@ -41,15 +41,20 @@ def match(event: UsageEvent, account: AccountMeters, open_periods: OpenPeriods) 
     Raises:
         MeterError: a meter that counts it finds no value, or one that is not a number of the price language.
     """
-    counts: list[Count] = []
-    for meter in account.by_type.get(event.type, ()):
-        count = meter.count(event.data)
+    data, counts = event.data, []
+    for count_of in account.counters.get(event.type, ()):
+        count = count_of(data)
         if count is not None:
             counts.append(count)
     if not counts:
         return None
     raw = event.type in account.raw_types
-    open_counts, late_counts = split_late(counts, event.at, event.record.watermark_at, account, open_periods)
+    watermark_at = event.record.watermark_at
+    if not account.cadences:  # as in split_late, which would be called for every event
+        late_before = account.late_before.get(watermark_at)
+        if late_before is not None and event.at >= late_before:
+            return Counted(event, account.account_id, counts, (), raw)
+    open_counts, late_counts = split_late(counts, event.at, watermark_at, account, open_periods)
     return Counted(event, account.account_id, open_counts, late_counts, raw)
 
 

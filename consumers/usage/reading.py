@@ -9,7 +9,7 @@ Fast      an event in structured mode is decoded at once, its data too; what tha
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, MINYEAR, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -111,7 +111,7 @@ def read_usage(record: Record) -> UsageEvent:
         IsCorrection: it corrects usage.
     """
     value = record.value
-    if value is None or record.headers or b"\\u0000" in value:
+    if value is None or record.headers or (b"\\" in value and b"\\u0000" in value):
         return _read_by_steps(record)
     try:
         event = _decode(value)
@@ -122,14 +122,15 @@ def read_usage(record: Record) -> UsageEvent:
         event.specversion != "1.0"
         or not (source and id_ and event.subject)
         or event.type in _NO_USAGE
-        or len(source) + len(id_) > _SHORT
-        or len(event.subject) > _SHORT
+        or (len(value) > _SHORT and (len(source) + len(id_) > _SHORT or len(event.subject) > _SHORT))
         or value.count(b"{") + value.count(b"[") > NESTING_MAX
         or not MINYEAR < at.year < MAXYEAR
     ):
         return _read_by_steps(record)
+    if at.tzinfo is not UTC:
+        at = utc(at)
     number = identities.fingerprint(source, id_)
-    return UsageEvent(record, source, id_, event.type, event.subject, utc(at), event.data, number)
+    return UsageEvent(record, source, id_, event.type, event.subject, at, event.data, number)
 
 
 def _bare(error: Refusal) -> Refusal:

@@ -52,7 +52,7 @@ DELETE FROM usage.segment WHERE month = $1 AND segment_id IN (
 
 @dataclass(slots=True)
 class Segment:
-    """A segment to be written."""
+    """A segment to be written; its events are sorted by account and time."""
 
     segment_id: int
     bucket: Bucket

@@ -133,9 +133,13 @@ def first_day(month: int) -> date:
     return date(month // 12, month % 12 + 1, 1)
 
 
-def pack(events: list[PackedEvent]) -> bytes:
-    """Return `events` as the content of a segment; sorts them."""
+def sort(events: list[PackedEvent]) -> None:
+    """Bring `events` into the order of a segment: account and time."""
     events.sort(key=_BY_ACCOUNT)
+
+
+def pack(events: list[PackedEvent]) -> bytes:
+    """Return `events`, which are sorted, as the content of a segment."""
     return _compressor.compress(_encode(events))
 
 

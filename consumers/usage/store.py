@@ -79,7 +79,7 @@ async def copy_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> No
 
 
 def _rows(columns: RollupColumns) -> Iterator[bytes]:
-    return chain.from_iterable(rows_of(account_id, totals) for account_id, totals in columns.accounts)
+    return chain.from_iterable(rows_of(meter) for meter in columns.meters)
 
 
 Mark = tuple[str, int, datetime]

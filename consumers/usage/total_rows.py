@@ -4,13 +4,12 @@ Place     folding -> [this] -> store. No I/O.
 Order     of the fields: the columns of `usage.rollup`.
 """
 
-from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 from struct import Struct
 
 from fakturo.consumers.runtime.binary_copy import bigint, microseconds, numeric, row_head, text
-from fakturo.consumers.usage.folding import Folded, MeterKey, Total, quarter_us
+from fakturo.consumers.usage.folding import MeterTotals, Total, quarter_us
 
 COLUMNS = (
     "account_id", "meter_id", "bucket_start_at", "dimensions", "event_count", "sum_value", "max_value", "min_value",
@@ -18,25 +17,25 @@ COLUMNS = (
 )  # fmt: skip
 _REMEMBERED = 20_000
 _head = row_head(len(COLUMNS))
-_meter_and_quarter = Struct(">iiiq").pack
+_integer = Struct(">ii").pack
 _times = Struct(">iqiq").pack
 _text = lru_cache(_REMEMBERED)(text)
 _numeric = lru_cache(_REMEMBERED)(numeric)
 
 
-def rows_of(account_id: str, totals: Sequence[tuple[MeterKey, Folded]]) -> list[bytes]:
-    """Return the rows of an account's totals in parts, to be joined."""
+def rows_of(meter: MeterTotals) -> list[bytes]:
+    """Return the rows of a meter's totals in parts, to be joined."""
     parts: list[bytes] = []
-    account = _head + text(account_id)
-    for (meter_id, quarter, dimensions), folded in totals:
+    beginning = _head + text(meter.account_id) + _integer(4, meter.meter_id)
+    for (quarter, dimensions), folded in meter.totals:
         if isinstance(folded, Total):
             values, last_us, recorded_at = _values(folded), folded.last_us, folded.recorded_at
         else:
             value, last_us, recorded_at = folded
             values = _once(value)
         parts += (
-            account,
-            _meter_and_quarter(4, meter_id, 8, quarter_us(quarter)),
+            beginning,
+            bigint(8, quarter_us(quarter)),
             _text(dimensions),
             values,
             _times(8, last_us, 8, microseconds(recorded_at)),

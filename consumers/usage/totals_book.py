@@ -10,20 +10,19 @@ Locks     the merge and the copy each go by the key, one after the other. The wo
           other in a ring, where each copies what the other merges. Postgres ends it, and the runtime repeats the batch.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from fakturo.consumers.usage import store
-from fakturo.consumers.usage.folding import Folded, MeterKey, RollupColumns, marks_of
+from fakturo.consumers.usage.folding import Folded, MeterTotals, QuarterKey, RollupColumns, marks_of
 
 COPY_TOTALS_MIN = 500
 """A copy of its own pays from so many on: it takes a savepoint."""
 MERGED_BATCHES = 8
 """After a copy that was refused, so many batches have accounts that are not known yet merged: they come in runs."""
 ACCOUNTS_MAX = 100_000
-
-Totals = list[tuple[str, list[tuple[MeterKey, Folded]]]]
 
 
 @dataclass(slots=True)
@@ -37,7 +36,7 @@ class TotalsBook:
     async def add(self, driver: asyncpg.Connection, columns: RollupColumns) -> None:
         """Add totals to what is there, and mark what has changed for a statement."""
         new, others = self._parted(columns)
-        if sum(len(totals) for _, totals in new) >= COPY_TOTALS_MIN and await self._copy(driver, RollupColumns(new)):
+        if sum(len(one.totals) for one in new) >= COPY_TOTALS_MIN and await self._copy(driver, RollupColumns(new)):
             if others:
                 await store.add_rollups(driver, RollupColumns(others))
             await store.mark_changed(driver, marks_of(columns))
@@ -56,27 +55,32 @@ class TotalsBook:
             return False
         return True
 
-    def _parted(self, columns: RollupColumns) -> tuple[Totals, Totals]:
+    def _parted(self, columns: RollupColumns) -> tuple[list[MeterTotals], list[MeterTotals]]:
         """Return the totals that are likely to be new, and the others, both sorted as they were."""
-        new: Totals = []
-        others: Totals = []
+        new: list[MeterTotals] = []
+        others: list[MeterTotals] = []
         unknown = others if self.merges_unknown else new
         self.merges_unknown = max(self.merges_unknown - 1, 0)
-        for account_id, totals in columns.accounts:
-            newest = self.newest.get(account_id)
+        for one in columns.meters:
+            newest = self.newest.get(one.account_id)
             if newest is None:
-                unknown.append((account_id, list(totals)))
-                continue
-            old = [one for one in totals if one[0][1] <= newest]
-            if old:
-                others.append((account_id, old))
-            if len(old) < len(totals):
-                new.append((account_id, [one for one in totals if one[0][1] > newest]))
+                unknown.append(one)
+            elif one.first_quarter > newest:
+                new.append(one)
+            elif one.last_quarter <= newest:
+                others.append(one)
+            else:
+                at = bisect_right(one.totals, newest, key=_quarter)
+                others.append(one._replace(totals=one.totals[:at]))
+                new.append(one._replace(totals=one.totals[at:]))
         return new, others
 
     def _remember(self, columns: RollupColumns) -> None:
         if len(self.newest) > ACCOUNTS_MAX:
             self.newest.clear()
-        for account_id, totals in columns.accounts:
-            newest = max([key[1] for key, _ in totals])
-            self.newest[account_id] = max(newest, self.newest.get(account_id, newest))
+        for one in columns.meters:
+            self.newest[one.account_id] = max(one.last_quarter, self.newest.get(one.account_id, one.last_quarter))
+
+
+def _quarter(one: tuple[QuarterKey, Folded]) -> int:
+    return one[0][0]
