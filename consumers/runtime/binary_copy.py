@@ -17,8 +17,8 @@ import asyncpg
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 _BIGINT_BYTES = 8
 _DIGITS = 4
 """Decimal digits in one of `numeric`'s own, which are of base 10,000."""
@@ -38,7 +38,7 @@ def text(value: str) -> bytes:
 
 def microseconds(at: datetime) -> int:
     """Return an instant as timestamptz has it: microseconds since 2000, exactly. Its field is that of a bigint."""
-    return (at - _EPOCH) // _MICROSECOND
+    return (at - EPOCH) // MICROSECOND
 
 
 def numeric(value: Decimal) -> bytes:

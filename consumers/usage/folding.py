@@ -6,7 +6,7 @@ Numbers   the caller holds the engine's exact arithmetic (`exact_context`), sinc
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
@@ -14,17 +14,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fakturo.consumers.runtime.binary_copy import EPOCH, MICROSECOND, microseconds
 from fakturo.consumers.usage.partitions import month_of
 from fakturo.engine.errors import MeterError
 from fakturo.schemas.codec import encode
 from fakturo.schemas.dead_letters import DeadLetterReason as Reason
 
 QUARTER_SECONDS = 900
-_MICROSECOND = timedelta(microseconds=1)
-_QUARTER_US = QUARTER_SECONDS * 1_000_000
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_QUARTERS_BEFORE = 946_684_800 // QUARTER_SECONDS
-"""From 1970 to the epoch."""
+QUARTER_US = QUARTER_SECONDS * 1_000_000
+QUARTERS_BEFORE = 946_684_800 // QUARTER_SECONDS
+"""From 1970 to 2000, the epoch of Postgres."""
 _DIMENSIONS_MAX = 100_000
 _KEY = itemgetter(0)
 
@@ -44,14 +43,14 @@ RollupKey = tuple[str, int, int, str]
 """Account, meter, quarters of an hour since 1970, dimensions as canonical JSON."""
 
 
-Single = tuple[Decimal, int, datetime]
-"""The total of one event, the most frequent kind: value, time in microseconds since 2000, when it was known."""
+Single = tuple[Decimal, int, int]
+"""The total of one event, the most frequent kind: value, its time, when it was known."""
 
 
 class Total(msgspec.Struct, gc=False):
     """The running total of one key: the state of the engine's `Rollup`, changed in place.
 
-    `last_us` is the time of the last event in microseconds since 2000, as Postgres has it.
+    Times are in microseconds since 2000, as Postgres has them.
     """
 
     event_count: int
@@ -60,14 +59,19 @@ class Total(msgspec.Struct, gc=False):
     min_value: Decimal
     last_value: Decimal
     last_us: int
-    recorded_at: datetime
+    recorded_us: int
 
     @property
     def last_at(self) -> datetime:
         """Return the time of the last event."""
-        return _EPOCH + self.last_us * _MICROSECOND
+        return EPOCH + self.last_us * MICROSECOND
 
-    def add(self, value: Decimal, at_us: int, recorded_at: datetime) -> None:
+    @property
+    def recorded_at(self) -> datetime:
+        """Return when the newest event was known."""
+        return EPOCH + self.recorded_us * MICROSECOND
+
+    def add(self, value: Decimal, at_us: int, recorded_us: int) -> None:
         """Count one more event."""
         self.event_count += 1
         self.sum_value += value
@@ -77,8 +81,8 @@ class Total(msgspec.Struct, gc=False):
             self.min_value = value
         if at_us >= self.last_us:
             self.last_value, self.last_us = value, at_us
-        if recorded_at > self.recorded_at:
-            self.recorded_at = recorded_at
+        if recorded_us > self.recorded_us:
+            self.recorded_us = recorded_us
 
 
 Folded = Single | Total
@@ -88,8 +92,8 @@ def total_of(folded: Folded) -> Total:
     """Return a total; what has counted one event becomes one."""
     if isinstance(folded, Total):
         return folded
-    value, at_us, recorded_at = folded
-    return Total(1, value, value, value, value, at_us, recorded_at)
+    value, at_us, recorded_us = folded
+    return Total(1, value, value, value, value, at_us, recorded_us)
 
 
 class MeterTotals(NamedTuple):
@@ -146,40 +150,50 @@ class RollupColumns:
 class Fold:
     """The totals of one batch, by account and meter: those of one come nearly in the order that they are written in."""
 
-    meters: dict[tuple[str, int], dict[QuarterKey, Folded]] = field(default_factory=dict)
+    accounts: dict[str, dict[int, dict[QuarterKey, Folded]]] = field(default_factory=dict)
+    recorded_at: datetime = EPOCH
+    """Of the event before: records appended together share one instant."""
+    recorded_us: int = 0
 
     @property
     def totals(self) -> dict[RollupKey, Total]:
         """Return the totals by their whole key."""
         return {
-            (account_id, meter_id, quarter, dimensions): total_of(folded)
-            for (account_id, meter_id), totals in self.meters.items()
-            for (quarter, dimensions), folded in totals.items()
+            (one.account_id, one.meter_id, quarter, dimensions): total_of(folded)
+            for one in self.columns().meters
+            for (quarter, dimensions), folded in one.totals
         }
 
     def add(self, account_id: str, counts: Iterable[Count], at: datetime, recorded_at: datetime) -> None:
         """Count one event; of two at the same time the one added later is the last."""
-        meters = self.meters
-        at_us = (at - _EPOCH) // _MICROSECOND
-        quarter = at_us // _QUARTER_US + _QUARTERS_BEFORE
+        meters = self.accounts.get(account_id)
+        if meters is None:
+            meters = self.accounts[account_id] = {}
+        if recorded_at is not self.recorded_at:
+            self.recorded_at, self.recorded_us = recorded_at, microseconds(recorded_at)
+        recorded_us, at_us = self.recorded_us, (at - EPOCH) // MICROSECOND  # as `microseconds` has it
+        quarter = at_us // QUARTER_US + QUARTERS_BEFORE
         for meter_id, dimensions, value in counts:
-            meter = account_id, meter_id
-            totals = meters.get(meter)
+            totals = meters.get(meter_id)
             if totals is None:
-                totals = meters[meter] = {}
+                totals = meters[meter_id] = {}
             key = quarter, dimensions
             folded = totals.get(key)
             if folded is None:
-                totals[key] = value, at_us, recorded_at
+                totals[key] = value, at_us, recorded_us
                 continue
             if not isinstance(folded, Total):
                 totals[key] = folded = total_of(folded)
-            folded.add(value, at_us, recorded_at)
+            folded.add(value, at_us, recorded_us)
 
     def columns(self) -> RollupColumns:
         """Return the totals sorted by key."""
         return RollupColumns(
-            [MeterTotals(*meter, sorted(self.meters[meter].items(), key=_KEY)) for meter in sorted(self.meters)]
+            [
+                MeterTotals(account_id, meter_id, sorted(totals.items(), key=_KEY))
+                for account_id, meters in sorted(self.accounts.items())
+                for meter_id, totals in sorted(meters.items())
+            ]
         )
 
     def marks(self) -> list[tuple[str, int, datetime]]:
@@ -188,12 +202,11 @@ class Fold:
 
     def quarters(self) -> set[tuple[str, int, datetime]]:
         """Return (account, meter, quarter) of all that was touched."""
-        return {(*meter, quarter_at(quarter)) for meter, totals in self.meters.items() for quarter, _ in totals}
+        return {(account_id, meter_id, quarter_at(quarter)) for account_id, meter_id, quarter, _ in self.totals}
 
     def months(self) -> list[int]:
         """Return the months (partitions.month_of) touched, sorted."""
-        quarters = {quarter for totals in self.meters.values() for quarter, _ in totals}
-        return sorted({month_of(quarter_at(quarter)) for quarter in quarters})
+        return sorted({month_of(at) for _, _, at in self.quarters()})
 
 
 def marks_of(columns: RollupColumns) -> list[tuple[str, int, datetime]]:
@@ -201,15 +214,10 @@ def marks_of(columns: RollupColumns) -> list[tuple[str, int, datetime]]:
     return [(one.account_id, one.meter_id, quarter_at(one.first_quarter)) for one in columns.meters]
 
 
-def quarter_us(quarter: int) -> int:
-    """Return when a quarter of an hour begins, in microseconds since 2000."""
-    return (quarter - _QUARTERS_BEFORE) * _QUARTER_US
-
-
 @lru_cache(maxsize=10_000)
 def quarter_at(quarter: int) -> datetime:
     """Return when a quarter of an hour begins."""
-    return _EPOCH + quarter_us(quarter) * _MICROSECOND
+    return EPOCH + (quarter - QUARTERS_BEFORE) * QUARTER_US * MICROSECOND
 
 
 _texts: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}

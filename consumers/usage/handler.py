@@ -130,7 +130,7 @@ class UsageAgent:
             tx.count(USAGE.name, "late", late_count)
             await late.put_aside(fresh, tx)
         fold = _fold(fresh)
-        if fold.meters:
+        if fold.accounts:
             await self._totals.add(tx.driver, fold.columns())
         return found.waiting + result.waiting
 

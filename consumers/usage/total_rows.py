@@ -1,24 +1,24 @@
 """Totals as rows of Postgres's binary COPY: what repeats (dimensions, numbers) is encoded once.
 
 Place     folding -> [this] -> store. No I/O.
-Order     of the fields: the columns of `usage.rollup`.
+Order     of the fields: `COLUMNS`, so that what repeats lies together.
 """
 
 from decimal import Decimal
 from functools import lru_cache
 from struct import Struct
 
-from fakturo.consumers.runtime.binary_copy import bigint, microseconds, numeric, row_head, text
-from fakturo.consumers.usage.folding import MeterTotals, Total, quarter_us
+from fakturo.consumers.runtime.binary_copy import bigint, numeric, row_head, text
+from fakturo.consumers.usage.folding import QUARTER_US, QUARTERS_BEFORE, MeterTotals, Total
 
 COLUMNS = (
-    "account_id", "meter_id", "bucket_start_at", "dimensions", "event_count", "sum_value", "max_value", "min_value",
-    "last_value", "last_at", "recorded_at",
+    "account_id", "meter_id", "dimensions", "event_count", "sum_value", "max_value", "min_value", "last_value",
+    "bucket_start_at", "last_at", "recorded_at",
 )  # fmt: skip
 _REMEMBERED = 20_000
 _head = row_head(len(COLUMNS))
 _integer = Struct(">ii").pack
-_times = Struct(">iqiq").pack
+_times = Struct(">iqiqiq").pack
 _text = lru_cache(_REMEMBERED)(text)
 _numeric = lru_cache(_REMEMBERED)(numeric)
 
@@ -29,17 +29,12 @@ def rows_of(meter: MeterTotals) -> list[bytes]:
     beginning = _head + text(meter.account_id) + _integer(4, meter.meter_id)
     for (quarter, dimensions), folded in meter.totals:
         if isinstance(folded, Total):
-            values, last_us, recorded_at = _values(folded), folded.last_us, folded.recorded_at
+            values, last_us, recorded_us = _values(folded), folded.last_us, folded.recorded_us
         else:
-            value, last_us, recorded_at = folded
+            value, last_us, recorded_us = folded
             values = _once(value)
-        parts += (
-            beginning,
-            bigint(8, quarter_us(quarter)),
-            _text(dimensions),
-            values,
-            _times(8, last_us, 8, microseconds(recorded_at)),
-        )
+        quarter_us = (quarter - QUARTERS_BEFORE) * QUARTER_US
+        parts += beginning, _text(dimensions), values, _times(8, quarter_us, 8, last_us, 8, recorded_us)
     return parts
 
 
