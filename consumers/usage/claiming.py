@@ -63,8 +63,9 @@ async def sort_out(
     result = Sorted()
     events = _young_enough(events, retention, tx)
     await directory.load(tx.driver, [event.subject for event in events])
+    find = directory.known.get
     for event in events:
-        account = directory.get(event.subject)
+        account = find(event.subject)
         if account is None and is_reserved(event.subject):
             text = f"subject {event.subject!r} names no account (at $.subject)"
             tx.reject(event.record, Reason.UNKNOWN_SHAPE, text)
@@ -287,7 +288,7 @@ def _packed(one: Counted) -> PackedEvent:
         record.recorded_at,
         record.partition,
         record.offset,
-        one.late,
+        bool(one.late_counts),
         record.watermark_at,
     )
 

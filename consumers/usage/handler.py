@@ -125,10 +125,10 @@ class UsageAgent:
         raw = [one for one in fresh if one.raw]
         if raw:
             await store.note_for_rating(tx.driver, raw)
-        late_count = sum(one.late for one in fresh)
-        if late_count:
-            tx.count(USAGE.name, "late", late_count)
-            await late.put_aside(fresh, tx)
+        came_late = [one for one in fresh if one.late_counts]
+        if came_late:
+            tx.count(USAGE.name, "late", len(came_late))
+            await late.put_aside(came_late, tx)
         fold = _fold(fresh)
         if fold.accounts:
             await self._totals.add(tx.driver, fold.columns())

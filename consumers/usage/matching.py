@@ -29,11 +29,6 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
     late_counts: Sequence[Count] = ()
     raw: bool = False
 
-    @property
-    def late(self) -> bool:
-        """Return whether the event is late for a meter that counts it."""
-        return bool(self.late_counts)
-
 
 def match(event: UsageEvent, account: AccountMeters, open_periods: OpenPeriods) -> Counted | None:
     """Return what `event` counts for, or None when no meter of the account counts it.
