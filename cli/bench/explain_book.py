@@ -31,7 +31,6 @@ from fakturo.consumers.usage.segments import (
     first_day,
     month_number,
     pack,
-    sort,
 )
 from fakturo.schemas.codec import decode_envelope, decode_event
 from fakturo.schemas.topics import CONTRACTS, RATED, USAGE
@@ -96,8 +95,6 @@ def _contents(month_at: datetime) -> list[tuple[Bucket, int, bytes]]:
         account = synthetic_account(number, "O")
         bucket = Bucket(month_number(month_at), bits, bucket_number(account, bits))
         groups.setdefault(bucket, []).append(_packed(number, account, month_at))
-    for found in groups.values():
-        sort(found)
     return [(bucket, len(found), pack(found)) for bucket, found in sorted(groups.items())]
 
 

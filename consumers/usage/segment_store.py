@@ -17,7 +17,7 @@ from fakturo.consumers.usage.segments import (
     buckets_of_account,
     first_day,
     month_of,
-    pack,
+    pack_sorted,
     segment_id,
 )
 
@@ -84,7 +84,7 @@ async def save(driver: asyncpg.Connection, segments: Iterable[Segment]) -> None:
 def _row(one: Segment) -> tuple[date, int, int, int, int, int, datetime, datetime, bytes]:
     times = [event.at for event in one.events]
     late_count = sum(event.late for event in one.events)
-    content = pack(one.events)
+    content = pack_sorted(one.events)
     return (
         first_day(one.bucket.month),
         one.segment_id,

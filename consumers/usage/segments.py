@@ -139,7 +139,13 @@ def sort(events: list[PackedEvent]) -> None:
 
 
 def pack(events: list[PackedEvent]) -> bytes:
-    """Return `events`, which are sorted, as the content of a segment."""
+    """Return `events` as the content of a segment; sorts them."""
+    sort(events)
+    return pack_sorted(events)
+
+
+def pack_sorted(events: list[PackedEvent]) -> bytes:
+    """Return `events`, which are in the order of a segment, as its content."""
     return _compressor.compress(_encode(events))
 
 

@@ -4,9 +4,15 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakturo.consumers.runtime.records import Record
+from fakturo.consumers.usage import segments
+from fakturo.consumers.usage.claiming import grouped
+from fakturo.consumers.usage.matching import Counted
+from fakturo.consumers.usage.reading import UsageEvent
 from fakturo.consumers.usage.segments import (
     BUCKET_BITS_MAX,
     Bucket,
@@ -112,3 +118,27 @@ def test_the_order_of_keys_makes_no_other_payload_and_everything_else_does() -> 
         stored(one.data, account_id="B"),
     ]
     assert not any(same_payload(one, other) for other in others)
+
+
+@given(st.lists(events(), max_size=30), st.sampled_from([1, 256]))
+def test_a_batch_is_cut_into_segments_by_month_and_bucket_each_by_account_and_time(
+    given_events: list[PackedEvent], segment_events: int
+) -> None:
+    rows = [
+        Counted(
+            UsageEvent(Record("t", 0, number, None, None, (), AT), "s", str(number), "t", "x", one.at, {}, number),
+            one.account_id,
+            (),
+        )
+        for number, one in enumerate(given_events)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "SEGMENT_EVENTS", segment_events)
+        groups = grouped(rows)
+    assert sorted(one.event.id for found in groups.values() for one in found) == sorted(one.event.id for one in rows)
+    for bucket, found in groups.items():
+        assert {(month_number(one.event.at), bucket_number(one.account_id, bucket.bits)) for one in found} == {
+            (bucket.month, bucket.number)
+        }
+        keys = [(one.account_id, one.event.at, one.event.record.offset) for one in found]
+        assert keys == sorted(keys)  # of the same time as they came
