@@ -42,7 +42,7 @@ from fakturo.schemas.events.usage import USAGE_RATED
 from fakturo.schemas.topics import RATED
 
 FINAL_ITEMS_MAX = 200
-RUNNING_MARKS_MAX = 500
+RUNNING_MARKS_MAX = 1000
 REVISED_PERIODS_MAX = 200
 EVENTS_MAX = 200_000
 """How many raw events are read in one call, beyond those of its first item."""
