@@ -233,14 +233,17 @@ def grouped(rows: Sequence[Counted]) -> dict[Bucket, list[Counted]]:
     groups: dict[Bucket, list[Counted]] = {}
     for month, accounts in _by_account(rows).items():
         bits = bucket_bits(sum(map(len, accounts.values())))
+        buckets: dict[int, list[Counted]] = {}
         for account_id in sorted(accounts):
             found = accounts[account_id]
-            found.sort(key=_AT)  # nearly sorted: as they came
-            bucket = Bucket(month, bits, bucket_number(account_id, bits))
-            if bucket in groups:
-                groups[bucket] += found
+            if len(found) > 1:
+                found.sort(key=_AT)  # nearly sorted: as they came
+            number = bucket_number(account_id, bits)
+            if number in buckets:
+                buckets[number] += found
             else:
-                groups[bucket] = found
+                buckets[number] = found
+        groups |= {Bucket(month, bits, number): found for number, found in buckets.items()}
     return groups
 
 

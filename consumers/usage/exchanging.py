@@ -138,7 +138,7 @@ class Exchange:
         with exact_context():
             for one in self.added:
                 fold.add(one.account_id, one.counts, one.event.at, one.event.record.recorded_at)
-        if fold.accounts:
+        if fold.folded:
             await ensure_partitions(tx.driver, fold.months())
             await store.add_rollups(tx.driver, fold.columns())
         await removal_store.subtract(tx.driver, self.removals)

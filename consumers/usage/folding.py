@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -35,9 +35,6 @@ NO_DIMENSIONS = "{}"
 
 Count = tuple[int, str, Decimal]
 """What an event adds to one meter: the meter, the dimensions as canonical JSON, the value."""
-
-QuarterKey = tuple[int, str]
-"""Of a total of an account's meter: quarters of an hour since 1970, dimensions as canonical JSON."""
 
 RollupKey = tuple[str, int, int, str]
 """Account, meter, quarters of an hour since 1970, dimensions as canonical JSON."""
@@ -96,29 +93,11 @@ def total_of(folded: Folded) -> Total:
     return Total(1, value, value, value, value, at_us, recorded_us)
 
 
-class MeterTotals(NamedTuple):
-    """The totals of an account's meter, sorted by quarter and dimensions; there is at least one."""
-
-    account_id: str
-    meter_id: int
-    totals: Sequence[tuple[QuarterKey, Folded]]
-
-    @property
-    def first_quarter(self) -> int:
-        """Return the earliest quarter."""
-        return self.totals[0][0][0]
-
-    @property
-    def last_quarter(self) -> int:
-        """Return the latest quarter."""
-        return self.totals[-1][0][0]
-
-
 @dataclass(frozen=True, slots=True)
 class RollupColumns:
-    """Totals sorted by account and meter, as columns for the database."""
+    """Totals sorted by key, as columns for the database."""
 
-    meters: Sequence[MeterTotals]
+    rows: Sequence[tuple[RollupKey, Folded]]
 
     def records(self) -> list[tuple[Any, ...]]:
         """Return one tuple a total, in the order of the columns of `usage.rollup`; numbers as text."""
@@ -136,8 +115,7 @@ class RollupColumns:
                 total.last_at,
                 total.recorded_at,
             )
-            for account_id, meter_id, totals in self.meters
-            for (quarter, dimensions), folded in totals
+            for (account_id, meter_id, quarter, dimensions), folded in self.rows
             for total in (total_of(folded),)
         ]
 
@@ -148,36 +126,27 @@ class RollupColumns:
 
 @dataclass(slots=True)
 class Fold:
-    """The totals of one batch, by account and meter: those of one come nearly in the order that they are written in."""
+    """The totals of one batch."""
 
-    accounts: dict[str, dict[int, dict[QuarterKey, Folded]]] = field(default_factory=dict)
+    folded: dict[RollupKey, Folded] = field(default_factory=dict)
     recorded_at: datetime = EPOCH
     """Of the event before: records appended together share one instant."""
     recorded_us: int = 0
 
     @property
     def totals(self) -> dict[RollupKey, Total]:
-        """Return the totals by their whole key."""
-        return {
-            (one.account_id, one.meter_id, quarter, dimensions): total_of(folded)
-            for one in self.columns().meters
-            for (quarter, dimensions), folded in one.totals
-        }
+        """Return the totals."""
+        return {key: total_of(folded) for key, folded in self.folded.items()}
 
     def add(self, account_id: str, counts: Iterable[Count], at: datetime, recorded_at: datetime) -> None:
         """Count one event; of two at the same time the one added later is the last."""
-        meters = self.accounts.get(account_id)
-        if meters is None:
-            meters = self.accounts[account_id] = {}
+        totals = self.folded
         if recorded_at is not self.recorded_at:
             self.recorded_at, self.recorded_us = recorded_at, microseconds(recorded_at)
         recorded_us, at_us = self.recorded_us, (at - EPOCH) // MICROSECOND  # as `microseconds` has it
         quarter = at_us // QUARTER_US + QUARTERS_BEFORE
         for meter_id, dimensions, value in counts:
-            totals = meters.get(meter_id)
-            if totals is None:
-                totals = meters[meter_id] = {}
-            key = quarter, dimensions
+            key = account_id, meter_id, quarter, dimensions
             folded = totals.get(key)
             if folded is None:
                 totals[key] = value, at_us, recorded_us
@@ -188,13 +157,7 @@ class Fold:
 
     def columns(self) -> RollupColumns:
         """Return the totals sorted by key."""
-        return RollupColumns(
-            [
-                MeterTotals(account_id, meter_id, sorted(totals.items(), key=_KEY))
-                for account_id, meters in sorted(self.accounts.items())
-                for meter_id, totals in sorted(meters.items())
-            ]
-        )
+        return RollupColumns(sorted(self.folded.items(), key=_KEY))
 
     def marks(self) -> list[tuple[str, int, datetime]]:
         """Return (account, meter, earliest quarter) of what was touched, sorted."""
@@ -202,16 +165,19 @@ class Fold:
 
     def quarters(self) -> set[tuple[str, int, datetime]]:
         """Return (account, meter, quarter) of all that was touched."""
-        return {(account_id, meter_id, quarter_at(quarter)) for account_id, meter_id, quarter, _ in self.totals}
+        return {(account_id, meter_id, quarter_at(quarter)) for account_id, meter_id, quarter, _ in self.folded}
 
     def months(self) -> list[int]:
         """Return the months (partitions.month_of) touched, sorted."""
-        return sorted({month_of(at) for _, _, at in self.quarters()})
+        return sorted({month_of(quarter_at(key[2])) for key in self.folded})
 
 
 def marks_of(columns: RollupColumns) -> list[tuple[str, int, datetime]]:
     """Return (account, meter, earliest quarter) of totals, sorted as they are."""
-    return [(one.account_id, one.meter_id, quarter_at(one.first_quarter)) for one in columns.meters]
+    earliest: dict[tuple[str, int], int] = {}
+    for (account_id, meter_id, quarter, _), _ in columns.rows:
+        earliest.setdefault((account_id, meter_id), quarter)  # the first of a meter is its earliest
+    return [(account_id, meter_id, quarter_at(quarter)) for (account_id, meter_id), quarter in earliest.items()]
 
 
 @lru_cache(maxsize=10_000)

@@ -130,7 +130,7 @@ class UsageAgent:
             tx.count(USAGE.name, "late", len(came_late))
             await late.put_aside(came_late, tx)
         fold = _fold(fresh)
-        if fold.accounts:
+        if fold.folded:
             await self._totals.add(tx.driver, fold.columns())
         return found.waiting + result.waiting
 

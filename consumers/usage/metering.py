@@ -169,7 +169,7 @@ class _Totals:
                 if one.from_at <= event.at < one.until_at:
                     self._add(event, *meters[one.meter_id])
         await self.aside.save(tx)
-        if self.fold.accounts:
+        if self.fold.folded:
             await ensure_partitions(tx.driver, self.fold.months())
             await store.add_rollups(tx.driver, self.fold.columns())
 

@@ -172,7 +172,7 @@ class _Again:
         before = await rerate_store.forget_totals(
             tx.driver, request.account_id, request.totalled_until_at, self.until_at
         )
-        if self.fold.accounts:
+        if self.fold.folded:
             await ensure_partitions(tx.driver, self.fold.months())
             await store.add_rollups(tx.driver, self.fold.columns())
         await self.aside.save(tx)

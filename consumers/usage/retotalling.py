@@ -52,5 +52,5 @@ async def _retotal(quarters: Sequence[Quarter], known_before: datetime | None, t
             if count is not None:
                 with exact_context():
                     fold.add(account_id, (count,), event.at, event.recorded_at)
-    if fold.accounts:
+    if fold.folded:
         await removal_store.replace_rollups(tx.driver, fold.columns())

@@ -5,9 +5,8 @@ Locks     the contracts lock first (account_store.py), then identities, totals a
           workers wait for each other but never in a ring.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain
 
 import asyncpg
 
@@ -62,7 +61,7 @@ async def add_rollups(driver: asyncpg.Connection, columns: RollupColumns, *, mar
     take, and the server half. With `mark` it is noted in the same way what has changed (`mark_changed`).
     """
     await driver.execute(_STAGING)
-    await copy_binary(driver, "pg_temp", _STAGED, _rows(columns), COLUMNS)
+    await copy_binary(driver, "pg_temp", _STAGED, rows_of(columns.rows), COLUMNS)
     await driver.execute(_MERGE)
     if mark:
         await driver.execute(_MARK_STAGED)
@@ -75,11 +74,7 @@ async def copy_rollups(driver: asyncpg.Connection, columns: RollupColumns) -> No
     Raises:
         asyncpg.UniqueViolationError: one is.
     """
-    await copy_binary(driver, "usage", "rollup", _rows(columns), COLUMNS)
-
-
-def _rows(columns: RollupColumns) -> Iterator[bytes]:
-    return chain.from_iterable(rows_of(meter) for meter in columns.meters)
+    await copy_binary(driver, "usage", "rollup", rows_of(columns.rows), COLUMNS)
 
 
 Mark = tuple[str, int, datetime]

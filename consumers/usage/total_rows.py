@@ -4,12 +4,13 @@ Place     folding -> [this] -> store. No I/O.
 Order     of the fields: `COLUMNS`, so that what repeats lies together.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 from struct import Struct
 
 from fakturo.consumers.runtime.binary_copy import bigint, numeric, row_head, text
-from fakturo.consumers.usage.folding import QUARTER_US, QUARTERS_BEFORE, MeterTotals, Total
+from fakturo.consumers.usage.folding import QUARTER_US, QUARTERS_BEFORE, Folded, RollupKey, Total
 
 COLUMNS = (
     "account_id", "meter_id", "dimensions", "event_count", "sum_value", "max_value", "min_value", "last_value",
@@ -23,11 +24,14 @@ _text = lru_cache(_REMEMBERED)(text)
 _numeric = lru_cache(_REMEMBERED)(numeric)
 
 
-def rows_of(meter: MeterTotals) -> list[bytes]:
-    """Return the rows of a meter's totals in parts, to be joined."""
+def rows_of(totals: Sequence[tuple[RollupKey, Folded]]) -> list[bytes]:
+    """Return the rows of totals, which are sorted by key, in parts, to be joined."""
     parts: list[bytes] = []
-    beginning = _head + text(meter.account_id) + _integer(4, meter.meter_id)
-    for (quarter, dimensions), folded in meter.totals:
+    beginning, account_before, meter_before = b"", "", -1
+    for (account_id, meter_id, quarter, dimensions), folded in totals:
+        if account_id != account_before or meter_id != meter_before:
+            beginning = _head + text(account_id) + _integer(4, meter_id)
+            account_before, meter_before = account_id, meter_id
         if isinstance(folded, Total):
             values, last_us, recorded_us = _values(folded), folded.last_us, folded.recorded_us
         else:

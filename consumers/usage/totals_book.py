@@ -10,19 +10,22 @@ Locks     the merge and the copy each go by the key, one after the other. The wo
           other in a ring, where each copies what the other merges. Postgres ends it, and the runtime repeats the batch.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from fakturo.consumers.usage import store
-from fakturo.consumers.usage.folding import Folded, MeterTotals, QuarterKey, RollupColumns, marks_of
+from fakturo.consumers.usage.folding import Folded, RollupColumns, RollupKey, marks_of
 
 COPY_TOTALS_MIN = 500
 """A copy of its own pays from so many on: it takes a savepoint."""
 MERGED_BATCHES = 8
 """After a copy that was refused, so many batches have accounts that are not known yet merged: they come in runs."""
 ACCOUNTS_MAX = 100_000
+_NO_QUARTER = 1 << 40
+"""Later than any."""
+
+Totals = list[tuple[RollupKey, Folded]]
 
 
 @dataclass(slots=True)
@@ -36,7 +39,7 @@ class TotalsBook:
     async def add(self, driver: asyncpg.Connection, columns: RollupColumns) -> None:
         """Add totals to what is there, and mark what has changed for a statement."""
         new, others = self._parted(columns)
-        if sum(len(one.totals) for one in new) >= COPY_TOTALS_MIN and await self._copy(driver, RollupColumns(new)):
+        if len(new) >= COPY_TOTALS_MIN and await self._copy(driver, RollupColumns(new)):
             if others:
                 await store.add_rollups(driver, RollupColumns(others))
             await store.mark_changed(driver, marks_of(columns))
@@ -55,32 +58,22 @@ class TotalsBook:
             return False
         return True
 
-    def _parted(self, columns: RollupColumns) -> tuple[list[MeterTotals], list[MeterTotals]]:
+    def _parted(self, columns: RollupColumns) -> tuple[Totals, Totals]:
         """Return the totals that are likely to be new, and the others, both sorted as they were."""
-        new: list[MeterTotals] = []
-        others: list[MeterTotals] = []
-        unknown = others if self.merges_unknown else new
+        new: Totals = []
+        others: Totals = []
+        newest_of = self.newest.get
+        unknown = _NO_QUARTER if self.merges_unknown else -_NO_QUARTER
         self.merges_unknown = max(self.merges_unknown - 1, 0)
-        for one in columns.meters:
-            newest = self.newest.get(one.account_id)
-            if newest is None:
-                unknown.append(one)
-            elif one.first_quarter > newest:
-                new.append(one)
-            elif one.last_quarter <= newest:
-                others.append(one)
-            else:
-                at = bisect_right(one.totals, newest, key=_quarter)
-                others.append(one._replace(totals=one.totals[:at]))
-                new.append(one._replace(totals=one.totals[at:]))
+        for row in columns.rows:
+            account_id, _, quarter, _ = row[0]
+            (new if quarter > newest_of(account_id, unknown) else others).append(row)
         return new, others
 
     def _remember(self, columns: RollupColumns) -> None:
-        if len(self.newest) > ACCOUNTS_MAX:
-            self.newest.clear()
-        for one in columns.meters:
-            self.newest[one.account_id] = max(one.last_quarter, self.newest.get(one.account_id, one.last_quarter))
-
-
-def _quarter(one: tuple[QuarterKey, Folded]) -> int:
-    return one[0][0]
+        newest = self.newest
+        if len(newest) > ACCOUNTS_MAX:
+            newest.clear()
+        for (account_id, _, quarter, _), _ in columns.rows:
+            if quarter >= newest.get(account_id, quarter):
+                newest[account_id] = quarter
