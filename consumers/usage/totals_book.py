@@ -21,6 +21,8 @@ COPY_TOTALS_MIN = 500
 """A copy of its own pays from so many on: it takes a savepoint."""
 MERGED_BATCHES = 8
 """After a copy that was refused, so many batches have accounts that are not known yet merged: they come in runs."""
+JUMP_QUARTERS = 96
+"""A batch that ends more than a day before the one before it is where it goes on: earlier usage is brought in."""
 ACCOUNTS_MAX = 100_000
 _NO_QUARTER = 1 << 40
 """Later than any."""
@@ -74,6 +76,11 @@ class TotalsBook:
         newest = self.newest
         if len(newest) > ACCOUNTS_MAX:
             newest.clear()
+        written: dict[str, int] = {}
         for (account_id, _, quarter, _), _ in columns.rows:
-            if quarter >= newest.get(account_id, quarter):
+            if quarter >= written.get(account_id, quarter):
+                written[account_id] = quarter
+        for account_id, quarter in written.items():
+            known = newest.get(account_id, quarter)
+            if quarter >= known or known - quarter > JUMP_QUARTERS:
                 newest[account_id] = quarter

@@ -77,3 +77,22 @@ async def test_what_another_worker_wrote_meanwhile_is_merged_with(
         await mine.add(connection, second)  # nothing that it knows of lies there
     assert await book_of(connection) == expected
     assert mine.newest  # it begins anew, with what it has just written
+
+
+async def test_usage_that_begins_again_at_an_earlier_time_is_copied_from_there_on(
+    connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(totals_book, "COPY_TOTALS_MIN", 1)
+    copied: list[int] = []
+
+    async def note(driver: asyncpg.Connection, columns: RollupColumns) -> None:
+        copied.append(len(columns.rows))
+        await copy(driver, columns)
+
+    copy = store.copy_rollups
+    monkeypatch.setattr(store, "copy_rollups", note)
+    book = TotalsBook()
+    async with connection.transaction():
+        for first, last in ((200, 210), (0, 10), (11, 20)):  # 190 quarters of an hour back, then on
+            await book.add(connection, folded(Random(first), first, last))
+    assert len(copied) == 2
