@@ -89,9 +89,8 @@ class OrgHistory:
     def expected(self, key: Key) -> Iterator[tuple[str, FieldTruth, frozenset[int]]]:
         """Yield (dotted field, last change, the seconds at which its value may have taken effect in the book)."""
         for name, changes in self.changes(key):
-            seconds = {at for change in _unseen(changes) for at in self._seconds(key, change)}
-            if changes[-1].value is None and all(one.fate is not Fate.TOLD for one in changes if one.value):
-                seconds.update(self.commits[key])  # it was empty when the record was made, and nobody told otherwise
+            empty = FieldTruth(None, self.commits[key][0], Fate.UNTOLD)  # what a record is made without, no event tells
+            seconds = {at for change in _unseen([empty, *changes]) for at in self._seconds(key, change)}
             yield name, changes[-1], frozenset(seconds)
 
     def changes(self, key: Key) -> Iterator[tuple[str, list[FieldTruth]]]:
