@@ -16,6 +16,7 @@ from fakturo.cli.bench.machine import cpu_seconds, peak_rss_mb
 from fakturo.cli.bench.sandbox_org import BenchOrg
 from fakturo.cli.bench.topic_reading import Ends, TopicReader, grown, reading
 from fakturo.consumers.runtime.settings import Settings
+from fakturo.producers.salesforce.sync_records import NOBODY
 from fakturo.schemas.topics import SF_ORDER_ITEM
 
 ENTITY = "OrderItem"
@@ -46,8 +47,10 @@ async def measure_bridge(settings: Settings, org: BenchOrg, pid: int, event_coun
 
 
 async def _records(topic: TopicReader, starts: Ends, count: int) -> list[ConsumerRecord]:
-    """Return the `count` records after `starts`; the ends alone count marks of transactions as records."""
-    return [record async for part in topic.read_until(count, starts, SECONDS_MAX) for record in part]
+    """Return the `count` records after `starts` that tell of a record: neither marks of transactions, nor of the end
+    of the whole reading with which a bridge begins."""
+    parts = topic.read_until(count, starts, SECONDS_MAX, is_wanted=lambda record: record.key != NOBODY.encode())
+    return [record async for part in parts for record in part]
 
 
 async def _carried(topic: TopicReader, org: BenchOrg, count: int) -> Ends:

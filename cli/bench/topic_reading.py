@@ -4,7 +4,7 @@ Place     salesforce_*.py -> [this] -> the broker.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -38,8 +38,10 @@ class TopicReader:
         fetched = await self._consumer.getmany(*self._places, timeout_ms=FETCH_MS)
         return [record for records in fetched.values() for record in records]
 
-    async def read_until(self, count: int, starts: Ends, seconds_max: float) -> AsyncIterator[list[ConsumerRecord]]:
-        """Yield the records after `starts` until `count` have come.
+    async def read_until(
+        self, count: int, starts: Ends, seconds_max: float, *, is_wanted: Callable[[ConsumerRecord], bool] = bool
+    ) -> AsyncIterator[list[ConsumerRecord]]:
+        """Yield the records after `starts` until `count` have come that are wanted (all, if nothing is said).
 
         Raises:
             TimeoutError: fewer came.
@@ -49,7 +51,7 @@ class TopicReader:
         while seen < count:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self._places[0].topic}: {seen} of {count} records in {seconds_max:.0f} s")
-            records = await self.next()
+            records = [record for record in await self.next() if is_wanted(record)]
             seen += len(records)
             yield records
 
